@@ -1,0 +1,12 @@
+//! Everything that crosses the boundary between the kernel programs and the agent.
+//!
+//! Both sides compile this crate, so a layout exists once. It holds no policy: what a number means
+//! is decided in the agent.
+#![no_std]
+
+pub mod cgroup;
+pub mod layout;
+pub mod limits;
+pub mod loss;
+pub mod pod;
+pub mod sched;

@@ -1,0 +1,71 @@
+//! Losses counted in the kernel: one counter per program and reason, per CPU.
+
+/// Who lost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Program {
+    /// `sched_switch`
+    Sched = 0,
+    /// `cgroup_mkdir`
+    CgroupMkdir = 1,
+    /// `cgroup_rmdir`
+    CgroupRmdir = 2,
+}
+
+/// Why it was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Reason {
+    /// The overflow map had no room: the time is in the CPU's busy word and no workload's.
+    Full = 0,
+    /// The set of the table was taken: the overflow map was used. Nothing is lost, it costs more.
+    Busy = 1,
+    /// The clock of a CPU went back: that slice is not booked.
+    ClockBack = 2,
+    /// An event was cut (a path longer than the buffer).
+    Partial = 3,
+    /// A task without a cgroup id.
+    NoCgroup = 4,
+}
+
+/// Programs that count losses.
+pub const PROGRAMS: [Program; 3] = [Program::Sched, Program::CgroupMkdir, Program::CgroupRmdir];
+/// Reasons that are counted.
+pub const REASONS: [Reason; 5] = [Reason::Full, Reason::Busy, Reason::ClockBack, Reason::Partial, Reason::NoCgroup];
+/// Counters per CPU: programs × 8, so that a reason added later moves no other.
+pub const COUNTERS_PER_CPU: u32 = PROGRAMS.len() as u32 * STRIDE;
+const STRIDE: u32 = 8;
+
+/// Index of a counter in one CPU's part of the loss array.
+pub const fn index(program: Program, reason: Reason) -> u32 {
+    program as u32 * STRIDE + reason as u32
+}
+
+impl Program {
+    /// The name metrics and messages use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sched => "sched",
+            Self::CgroupMkdir => "cgroup_mkdir",
+            Self::CgroupRmdir => "cgroup_rmdir",
+        }
+    }
+}
+
+impl Reason {
+    /// The name metrics and messages use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Busy => "busy",
+            Self::ClockBack => "clock_back",
+            Self::Partial => "partial",
+            Self::NoCgroup => "no_cgroup",
+        }
+    }
+
+    /// Whether this count means that something is missing from the books.
+    pub const fn loses(self) -> bool {
+        !matches!(self, Self::Busy)
+    }
+}

@@ -1,0 +1,181 @@
+//! On-CPU time: the keys, the table slot and the per-CPU state of `sched_switch`.
+
+use crate::limits::{TIME_SETS, TIME_WAYS};
+
+/// Whose time it is, packed in 64 bits so that the table compares one word.
+///
+/// Cgroup ids are kernfs ids; the kernel never sets bit 63 of them. A process of the root cgroup is
+/// `1 << 63 | tgid << 41 | start`, start in units of 2^20 ns of boot time (41 bits: 73 years).
+/// A pid is handed out again only after the whole pid space went round, so two processes never
+/// share a tgid and a start millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct WorkKey(pub u64);
+
+const PROCESS: u64 = 1 << 63;
+const TGID_SHIFT: u32 = 41;
+const START_MASK: u64 = (1 << TGID_SHIFT) - 1;
+/// Boot-time nanoseconds per unit of [`WorkKey`]'s start, as a shift.
+pub const START_SHIFT: u32 = 20;
+
+impl WorkKey {
+    /// The idle task. Also "nobody yet": a CPU that has not switched.
+    pub const IDLE: Self = Self(0);
+    /// Kernel threads of the root cgroup.
+    pub const KERNEL: Self = Self(PROCESS | 1);
+    /// A task whose cgroup could not be read.
+    pub const NOBODY: Self = Self(PROCESS | 2);
+    /// Processes of the root cgroup that no map had room for, together.
+    pub const REST: Self = Self(PROCESS | 3);
+
+    /// The key of a cgroup id, or [`WorkKey::NOBODY`] for an id no kernel gives.
+    pub const fn cgroup(id: u64) -> Self {
+        if id == 0 || id & PROCESS != 0 { Self::NOBODY } else { Self(id) }
+    }
+
+    /// The key of a process in the root cgroup, from its tgid and its start in boot-time nanoseconds.
+    pub const fn process(tgid: u32, start_ns: u64) -> Self {
+        Self(PROCESS | (tgid as u64) << TGID_SHIFT | (start_ns >> START_SHIFT) & START_MASK)
+    }
+
+    /// What the key stands for.
+    pub const fn decode(self) -> Work {
+        match self {
+            Self::IDLE => Work::Idle,
+            Self::KERNEL => Work::Kernel,
+            Self::NOBODY => Work::Nobody,
+            Self::REST => Work::Rest,
+            Self(raw) if raw & PROCESS == 0 => Work::Cgroup(raw),
+            Self(raw) => Work::Process { tgid: ((raw & !PROCESS) >> TGID_SHIFT) as u32, start: raw & START_MASK },
+        }
+    }
+
+    /// Set of the table in which this key may stand: neighbours in id spread over all sets.
+    pub const fn set(self) -> u32 {
+        ((self.0 ^ (self.0 >> TGID_SHIFT)) as u32) & (TIME_SETS - 1)
+    }
+}
+
+/// [`WorkKey`], taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Work {
+    /// The idle task.
+    Idle,
+    /// Kernel threads outside any workload.
+    Kernel,
+    /// Busy time that cannot be given to anybody.
+    Nobody,
+    /// Processes of the root cgroup that no map had room for.
+    Rest,
+    /// Tasks of a cgroup other than the root.
+    Cgroup(u64),
+    /// A user process in the root cgroup.
+    Process {
+        /// Thread group id in the initial pid namespace.
+        tgid: u32,
+        /// Start of the process, boot-time nanoseconds >> [`START_SHIFT`].
+        start: u64,
+    },
+}
+
+/// One workload's time on one CPU. 32 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TimeSlot {
+    /// [`WorkKey`]; 0 = free.
+    pub key: u64,
+    /// Nanoseconds on this CPU in finished slices since the slot was claimed.
+    pub time: u64,
+    /// `comm` of the process' leader, for keys of processes; zero for cgroups.
+    pub comm: [u8; 16],
+}
+
+/// Two slots that share a cache line: where a key may stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct TimeSet {
+    /// The slots.
+    pub ways: [TimeSlot; TIME_WAYS],
+}
+
+/// What the overflow map keeps per key and CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct OverflowValue {
+    /// Nanoseconds on this CPU in finished slices.
+    pub time: u64,
+    /// As in [`TimeSlot`].
+    pub comm: [u8; 16],
+}
+
+/// State of one CPU. Written by that CPU's `sched_switch` alone, except `want`. 128 bytes.
+///
+/// `seq` is odd while the CPU writes: a reader that saw it odd, or changed, reads again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(128))]
+pub struct CpuSlot {
+    /// Sequence number: two steps per switch.
+    pub seq: u64,
+    /// Run-queue clock at the last switch, nanoseconds; 0 = none seen.
+    pub last: u64,
+    /// [`WorkKey`] of the running task.
+    pub key: u64,
+    /// Nanoseconds of the idle task, finished slices.
+    pub idle: u64,
+    /// Nanoseconds of all other tasks, finished slices: the denominator.
+    pub busy: u64,
+    /// Set by the reader to ask for a clock pair at the next switch.
+    pub want: u64,
+    /// `CLOCK_MONOTONIC` of the clock pair, nanoseconds; 0 = none yet.
+    pub pair_mono: u64,
+    /// Run-queue clock of the clock pair, nanoseconds.
+    pub pair_rq: u64,
+    /// Nanoseconds of kernel threads in the root cgroup: they are switched to too often to look up.
+    pub kernel: u64,
+    /// Nanoseconds of tasks without a cgroup id.
+    pub nobody: u64,
+    /// Nanoseconds of root-cgroup processes that no map had room for.
+    pub rest: u64,
+    /// Reserved, zero.
+    pub reserved: [u64; 5],
+}
+
+const _: () = assert!(size_of::<TimeSlot>() == 32);
+const _: () = assert!(size_of::<TimeSet>() == 64);
+const _: () = assert!(size_of::<CpuSlot>() == 128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_as_they_went_in() {
+        assert_eq!(WorkKey::cgroup(4711).decode(), Work::Cgroup(4711));
+        assert_eq!(WorkKey::cgroup(0), WorkKey::NOBODY);
+        assert_eq!(WorkKey::cgroup(u64::MAX), WorkKey::NOBODY);
+        let start = 123_456_789_012_345;
+        assert_eq!(
+            WorkKey::process(4_194_303, start).decode(),
+            Work::Process { tgid: 4_194_303, start: start >> START_SHIFT }
+        );
+        for key in [WorkKey::IDLE, WorkKey::KERNEL, WorkKey::NOBODY, WorkKey::REST] {
+            assert!(!matches!(key.decode(), Work::Process { .. } | Work::Cgroup(_)));
+        }
+    }
+
+    #[test]
+    fn no_process_has_the_key_of_a_special_one() {
+        for start_ms in 0..4 {
+            let key = WorkKey::process(1, start_ms << START_SHIFT);
+            assert!(![WorkKey::KERNEL, WorkKey::NOBODY, WorkKey::REST].contains(&key));
+        }
+    }
+
+    #[test]
+    fn neighbouring_ids_do_not_share_a_set() {
+        let sets: [u32; 512] = core::array::from_fn(|i| WorkKey::cgroup(1000 + i as u64).set());
+        for (i, a) in sets.iter().enumerate() {
+            assert!(sets.iter().skip(i + 1).all(|b| a != b));
+        }
+    }
+}

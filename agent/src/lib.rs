@@ -1,0 +1,8 @@
+//! wattrace: who used this machine, and what did it cost in joules and carbon?
+//!
+//! Data flows one way, one type per stage; `ARCHITECTURE.md` has the map.
+
+pub mod clock;
+pub mod identity;
+pub mod samples;
+pub mod units;

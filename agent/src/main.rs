@@ -1,0 +1,2 @@
+//! The program: a table of contents.
+fn main() {}

@@ -1,0 +1,220 @@
+//! Raw counters with the instants at which they were read. No meaning yet.
+
+use serde::{Deserialize, Serialize};
+use wattrace_common::sched::WorkKey;
+
+use crate::units::{Microjoules, Nanos, Watts};
+
+/// One moment on the three clocks that matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instant {
+    /// `CLOCK_MONOTONIC`: stands still while suspended.
+    pub monotonic: Nanos,
+    /// `CLOCK_BOOTTIME`: goes on while suspended.
+    pub boottime: Nanos,
+    /// Wall clock, nanoseconds since 1970; may jump.
+    pub wall: Nanos,
+}
+
+/// Where a CPU sits, or which part of the machine a zone covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// `physical_package_id`
+    pub socket: u32,
+    /// `die_id` within the socket.
+    pub die: u32,
+}
+
+/// What a zone measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneKind {
+    /// A CPU package (or one die of it).
+    Package,
+    /// The memory of a package.
+    Dram,
+    /// The whole server, modelled.
+    Server,
+    /// The whole platform (psys); contains the package.
+    Platform,
+    /// The cores, inside the package.
+    Core,
+    /// The uncore part, inside the package.
+    Uncore,
+}
+
+impl ZoneKind {
+    /// The name metrics and `once --json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Dram => "dram",
+            Self::Server => "server",
+            Self::Platform => "platform",
+            Self::Core => "core",
+            Self::Uncore => "uncore",
+        }
+    }
+
+    /// Whether the energy of such a zone is shared out. The others contain, or are contained in, one that is.
+    pub const fn is_attributed(self) -> bool {
+        matches!(self, Self::Package | Self::Dram | Self::Server)
+    }
+}
+
+/// The CPUs a zone's energy comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All CPUs of the machine.
+    Machine,
+    /// All dies of one socket.
+    Socket(u32),
+    /// One die of one socket.
+    Die(Place),
+}
+
+impl Scope {
+    /// Whether a CPU at `place` draws from this zone.
+    pub fn covers(self, place: Place) -> bool {
+        match self {
+            Self::Machine => true,
+            Self::Socket(socket) => socket == place.socket,
+            Self::Die(die) => die == place,
+        }
+    }
+
+    /// The socket, where the zone belongs to one.
+    pub fn socket(self) -> Option<u32> {
+        match self {
+            Self::Machine => None,
+            Self::Socket(socket) => Some(socket),
+            Self::Die(place) => Some(place.socket),
+        }
+    }
+}
+
+/// Identity of a zone: what it measures and of which part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ZoneKey {
+    /// What it measures.
+    pub kind: ZoneKind,
+    /// Of which part of the machine.
+    pub scope: Scope,
+}
+
+/// What is constant about a zone while the agent runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneInfo {
+    /// Identity.
+    pub key: ZoneKey,
+    /// The name the hardware interface gives it, `intel-rapl:0:0`.
+    pub hw_id: String,
+    /// `hw_id` of the zone beside or around it, where there is one.
+    pub parent: Option<String>,
+    /// Counter range: after this value it starts from 0.
+    pub range: Microjoules,
+    /// Smallest step of the counter.
+    pub unit: Microjoules,
+    /// Power the zone cannot exceed; bounds what a wrap can mean.
+    pub max_power: Watts,
+}
+
+/// Where energy figures come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnergySource {
+    /// `/sys/class/powercap`
+    RaplPowercap,
+    /// Powercap emulated by a hypervisor.
+    Vrapl,
+    /// The power model.
+    Model,
+    /// Nothing.
+    None,
+}
+
+impl EnergySource {
+    /// The name metrics and `once --json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RaplPowercap => "rapl_powercap",
+            Self::Vrapl => "vrapl",
+            Self::Model => "model",
+            Self::None => "none",
+        }
+    }
+
+    /// How far the figures can be trusted.
+    pub const fn quality(self) -> &'static str {
+        match self {
+            Self::RaplPowercap => "measured",
+            Self::Vrapl | Self::Model => "modelled",
+            Self::None => "missing",
+        }
+    }
+}
+
+/// One zone's counter, or why it could not be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneReading {
+    /// Which zone.
+    pub key: ZoneKey,
+    /// When this zone was read.
+    pub at: Instant,
+    /// The raw counter.
+    pub counter: Result<Microjoules, ZoneError>,
+}
+
+/// What the loop must do after a zone could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ZoneError {
+    /// Try again at the next reading.
+    #[error("the read failed, it is tried again")]
+    Retry,
+    /// The zone vanished; it may come back.
+    #[error("the zone is gone")]
+    Gone,
+    /// It will not get better: a missing right.
+    #[error("the right to read it is missing")]
+    Denied,
+}
+
+/// One CPU's totals since the kernel program was attached, open slice included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuReading {
+    /// CPU number.
+    pub cpu: u32,
+    /// Where it sits.
+    pub place: Place,
+    /// Time of all tasks but idle; `None`: this CPU has not been seen yet.
+    pub busy: Option<Nanos>,
+    /// Time of the idle task.
+    pub idle: Option<Nanos>,
+}
+
+/// One workload's time on one CPU since the kernel program was attached, open slice included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeReading {
+    /// CPU number.
+    pub cpu: u32,
+    /// Whose time.
+    pub key: WorkKey,
+    /// On-CPU time.
+    pub time: Nanos,
+    /// `comm` of the process, for keys of processes.
+    pub comm: [u8; 16],
+}
+
+/// Everything read at one instant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// When the kernel maps were read.
+    pub at: Instant,
+    /// Per CPU.
+    pub cpus: Vec<CpuReading>,
+    /// Per CPU and workload.
+    pub times: Vec<TimeReading>,
+    /// Per zone.
+    pub zones: Vec<ZoneReading>,
+}
