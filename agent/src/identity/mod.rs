@@ -1,5 +1,19 @@
 //! Who a piece of work belongs to.
 
+mod path;
+mod rank;
+mod rule;
+mod terms;
+mod text;
+mod tokens;
+mod walk;
+mod workload;
+
+pub use path::{PathIdentity, proc_path, unified_path};
+pub use rule::Rule;
+pub use terms::{Job, Outer, PathKind, Qos, Runtime};
+pub use text::{NAME_MAX, PATH_MAX};
+
 use serde::{Deserialize, Serialize};
 
 /// The kinds of workload that leave the agent.
@@ -20,6 +34,8 @@ pub enum Kind {
     Vm,
     /// A batch job.
     Job,
+    /// A control group of no known shape, by its path.
+    Cgroup,
     /// Processes of the root cgroup, by executable name.
     Process,
     /// Kernel threads outside any workload.
@@ -43,6 +59,7 @@ impl Kind {
             Self::Session => "session",
             Self::Vm => "vm",
             Self::Job => "job",
+            Self::Cgroup => "cgroup",
             Self::Process => "process",
             Self::Kernel => "kernel",
             Self::Agent => "agent",
