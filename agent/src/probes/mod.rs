@@ -1,0 +1,3 @@
+//! The edge in: everything the agent reads from the machine.
+
+pub mod bpf;
