@@ -4,5 +4,6 @@
 
 pub mod clock;
 pub mod identity;
+pub mod probes;
 pub mod samples;
 pub mod units;

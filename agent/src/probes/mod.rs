@@ -1,0 +1,9 @@
+//! The edge in: files, counters and kernel maps, read and not judged.
+
+mod file;
+pub mod parse;
+pub mod powercap;
+pub mod procfs;
+pub mod topology;
+
+pub use file::FileError;
