@@ -1,6 +1,8 @@
 //! The edge in: files, counters and kernel maps, read and not judged.
 
 mod file;
+pub mod hardware;
+pub mod model;
 pub mod parse;
 pub mod powercap;
 pub mod procfs;
