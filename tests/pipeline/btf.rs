@@ -1,7 +1,6 @@
 //! The BTF reader against the BTF of real kernels, reduced (`fixtures/btf`), and against damage done to it.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-#[path = "btf/damage.rs"]
 mod damage;
 
 use std::collections::HashMap;

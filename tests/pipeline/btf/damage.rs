@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use wattrace::probes::bpf::btf::Btf;
 use wattrace::probes::bpf::layout::resolve;
 
-use crate::{extracts, first_error};
+use super::{extracts, first_error};
 
 /// One damage.
 #[derive(Clone, Debug)]
