@@ -1,2 +1,35 @@
-//! cargo xtask
-fn main() {}
+//! `cargo xtask VERB`: a table of contents. Each verb has a file of its own.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{ebpf, setup, shell};
+
+/// Building, testing and checking wattrace: what cargo itself cannot say.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Start with `cargo xtask run`, and before a commit `cargo xtask check`."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Setup(setup::Args),
+    Ebpf(ebpf::Args),
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = ebpf::wrapper::take_over() {
+        return code;
+    }
+    let outcome = match Cli::parse().verb {
+        Verb::Setup(args) => setup::run(&args),
+        Verb::Ebpf(args) => ebpf::run(&args),
+    };
+    shell::exit_code(outcome)
+}
