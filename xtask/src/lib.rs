@@ -4,3 +4,4 @@ pub mod ebpf;
 pub mod setup;
 pub mod shell;
 pub mod sources;
+pub mod tidy;

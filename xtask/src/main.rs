@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{ebpf, setup, shell};
+use xtask::{ebpf, setup, shell, tidy};
 
 /// Building, testing and checking wattrace: what cargo itself cannot say.
 #[derive(Parser)]
@@ -21,6 +21,7 @@ struct Cli {
 enum Verb {
     Setup(setup::Args),
     Ebpf(ebpf::Args),
+    Tidy(tidy::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Setup(args) => setup::run(&args),
         Verb::Ebpf(args) => ebpf::run(&args),
+        Verb::Tidy(args) => tidy::run(&args),
     };
     shell::exit_code(outcome)
 }
