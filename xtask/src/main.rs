@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{ebpf, setup, shell, tidy};
+use xtask::{check, docs, ebpf, run, setup, shell, test, tidy};
 
 /// Building, testing and checking wattrace: what cargo itself cannot say.
 #[derive(Parser)]
@@ -19,8 +19,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Test(test::Args),
     Setup(setup::Args),
     Ebpf(ebpf::Args),
+    Docs(docs::Args),
     Tidy(tidy::Args),
 }
 
@@ -29,8 +33,12 @@ fn main() -> ExitCode {
         return code;
     }
     let outcome = match Cli::parse().verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Test(args) => test::run(&args),
         Verb::Setup(args) => setup::run(&args),
         Verb::Ebpf(args) => ebpf::run(&args),
+        Verb::Docs(args) => docs::run(&args),
         Verb::Tidy(args) => tidy::run(&args),
     };
     shell::exit_code(outcome)

@@ -104,6 +104,12 @@ pub fn tee(command: &mut Command) -> Result<(bool, String)> {
     Ok((child.wait()?.success(), kept))
 }
 
+/// Where cargo puts the agent's program, in profile folder `debug` or `release`.
+pub fn program(profile: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root().join(target).join(profile).join("wattrace")
+}
+
 /// Whether a program of that name is in `PATH` or where Debian keeps administrators' programs.
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -134,13 +134,20 @@ fn cargo_build(target: &Path) -> Result<Command> {
     command
         .env("RUSTC", toolchain::RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC_WRAPPER", std::env::current_exe().context("xtask does not know where it is")?)
+        .env("RUSTC_WRAPPER", this_program()?)
         .env(wrapper::SWITCH, "1")
         // No program here reads registers by name, so one object serves every machine; without this the
         // building machine's architecture would be compiled in.
         .env("AYA_BPF_TARGET_ARCH", "x86_64")
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags()?);
     Ok(command)
+}
+
+/// This xtask. Cargo may have put a newer one in its place meanwhile, which does as well.
+fn this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("xtask does not know where it is")?;
+    let text = program.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map_or_else(|| program.clone(), PathBuf::from))
 }
 
 /// Flags separated as cargo wants them, so that folders may have spaces.

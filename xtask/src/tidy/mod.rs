@@ -6,6 +6,7 @@ use std::{fmt, fs, path::Path, process::ExitCode};
 use anyhow::{Context, Result};
 
 use crate::{
+    docs,
     shell::{self, say},
     sources,
 };
@@ -54,7 +55,8 @@ pub struct Args {}
 
 /// Runs the verb.
 pub fn run(_: &Args) -> Result<ExitCode> {
-    let findings = findings(&shell::root())?;
+    let mut findings = findings(&shell::root())?;
+    findings.extend(docs_out_of_step(&shell::root()));
     for finding in &findings {
         println!("{finding}");
     }
@@ -75,6 +77,10 @@ pub fn findings(root: &Path) -> Result<Vec<Finding>> {
         found.push(Finding::new(sources::RECORD, 1, error.to_string()));
     }
     Ok(found)
+}
+
+fn docs_out_of_step(root: &Path) -> Option<Finding> {
+    docs::check(root).err().map(|error| Finding::new(docs::COMMAND_LINE, 1, error.to_string()))
 }
 
 fn file(path: &str, text: &str) -> Vec<Finding> {
@@ -143,6 +149,13 @@ mod tests {
         let found = findings(&shell::root()).unwrap();
         let errors: Vec<String> = found.iter().filter(|finding| finding.is_error).map(ToString::to_string).collect();
         assert!(errors.is_empty(), "\n{}", errors.join("\n"));
+    }
+
+    #[test]
+    fn documents_are_in_step_with_the_program() {
+        if let Some(finding) = docs_out_of_step(&shell::root()) {
+            panic!("{finding}");
+        }
     }
 
     #[test]
