@@ -10,13 +10,14 @@ const PURE: [&str; 6] = ["units", "samples", "identity", "attribution", "carbon"
 
 /// Which modules a module may name, besides itself. Types stand left of who uses them: `Reading` is the
 /// samples' although the probes fill it.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("units", &[]),
+    ("table", &[]),
     ("clock", &["units", "samples"]),
     ("samples", &["units"]),
-    ("identity", &["units", "samples"]),
-    ("attribution", &["units", "samples", "identity"]),
-    ("carbon", &["units", "samples", "identity", "attribution"]),
+    ("identity", &["units", "table", "samples"]),
+    ("attribution", &["units", "table", "samples", "identity"]),
+    ("carbon", &["units", "table", "samples", "identity", "attribution"]),
     ("telemetry", &["units", "samples", "identity", "attribution", "carbon"]),
     ("probes", &["units", "clock", "samples", "identity"]),
     ("outputs", &PURE),
