@@ -3,6 +3,7 @@
 //! Data flows one way, one type per stage; `ARCHITECTURE.md` has the map.
 
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod samples;
 pub mod units;
