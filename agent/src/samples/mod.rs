@@ -3,6 +3,7 @@
 pub mod counter;
 pub mod machine;
 mod reading;
+pub mod usage;
 pub mod zone;
 
 pub use reading::*;

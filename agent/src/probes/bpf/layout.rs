@@ -46,6 +46,8 @@ pub struct SchedLayout {
     pub cgroup_kn: u32,
     /// `kernfs_node.id`, 8 bytes.
     pub kernfs_id: u32,
+    /// `task_struct.sched_info.last_arrival`, 8 bytes; absent without `CONFIG_SCHED_INFO`.
+    pub task_last_arrival: Option<u32>,
     /// The run queue's clock; without it the program reads the clock itself.
     pub clock: Result<ClockLayout, LayoutError>,
 }
@@ -59,6 +61,10 @@ pub struct ClockLayout {
     pub cfs_rq_rq: u32,
     /// `rq.clock`, 8 bytes, nanoseconds.
     pub rq_clock: u32,
+    /// `rq.nr_switches`, 8 bytes: tells switches that were not reported.
+    pub rq_nr_switches: Option<u32>,
+    /// `rq.clock_idle`, 8 bytes, nanoseconds: when the CPU last went idle; absent before 6.0.
+    pub rq_clock_idle: Option<u32>,
 }
 
 /// Offsets in bytes for the `cgroup_mkdir` and `cgroup_rmdir` programs.
@@ -214,6 +220,7 @@ fn sched(btf: &Btf<'_>) -> Result<SchedLayout, LayoutCause> {
         css_set_dfl_cgrp,
         cgroup_kn,
         kernfs_id,
+        task_last_arrival: optional(btf, "task_struct", "sched_info.last_arrival"),
         clock: clock(btf).map_err(|cause| LayoutError { effect: Effect::OwnClock, cause }),
     })
 }
@@ -237,7 +244,14 @@ fn clock(btf: &Btf<'_>) -> Result<ClockLayout, LayoutCause> {
     let [task_cfs_rq] = offsets(btf, "task_struct", [("se.cfs_rq", Want::Pointer("cfs_rq"))])?;
     let [cfs_rq_rq] = offsets(btf, "cfs_rq", [("rq", Want::Pointer("rq"))])?;
     let [rq_clock] = offsets(btf, "rq", [("clock", Want::Bytes(8))])?;
-    Ok(ClockLayout { task_cfs_rq, cfs_rq_rq, rq_clock })
+    let rq_nr_switches = optional(btf, "rq", "nr_switches");
+    let rq_clock_idle = optional(btf, "rq", "clock_idle");
+    Ok(ClockLayout { task_cfs_rq, cfs_rq_rq, rq_clock, rq_nr_switches, rq_clock_idle })
+}
+
+/// A word that the programs use where it is there, of the size they read it in.
+fn optional(btf: &Btf<'_>, name: &'static str, path: &'static str) -> Option<u32> {
+    offsets(btf, name, [(path, Want::Bytes(8))]).ok().map(|[offset]| offset)
 }
 
 fn cgroup(btf: &Btf<'_>) -> Result<CgroupLayout, LayoutCause> {
