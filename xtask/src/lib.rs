@@ -1,0 +1,13 @@
+//! The verbs of `cargo xtask`, as a library so that the tidy rules run as tests.
+
+pub mod check;
+pub mod docs;
+pub mod ebpf;
+pub mod parts;
+pub mod report;
+pub mod run;
+pub mod setup;
+pub mod shell;
+pub mod sources;
+pub mod test;
+pub mod tidy;

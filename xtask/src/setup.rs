@@ -1,0 +1,143 @@
+//! `cargo xtask setup`: installs what the tests and the kernel object's build need on Debian and Ubuntu.
+//!
+//! Elsewhere it names what is missing. It never touches rustup, `PATH` or an override.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::Result;
+
+use crate::{
+    ebpf::toolchain,
+    shell::{self, say},
+};
+
+/// Debian packages of the kernel object's build: the compiler with a core for the target, and what
+/// bpf-linker is built from.
+const EBPF_PACKAGES: [&str; 11] = [
+    "rustc-web",
+    "libstd-rust-web-dev-bpf",
+    "llvm-22-dev",
+    "libpolly-22-dev",
+    "zlib1g-dev",
+    "libzstd-dev",
+    "libxml2-dev",
+    "gcc",
+    "g++",
+    "libc6-dev",
+    "pkg-config",
+];
+
+/// Tools of the live tests: a program to look for, and the Debian package that has it.
+const TEST_TOOLS: [(&str, &str); 6] = [
+    ("bpftool", "bpftool"),
+    ("cpudist", "libbpf-tools"),
+    ("perf", "linux-perf"),
+    ("losetup", "util-linux"),
+    ("ip", "iproute2"),
+    ("python3", "python3"),
+];
+
+/// Install what the tests and the kernel programs' build need
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  sudo -E cargo xtask setup           everything; does nothing when all is there
+  sudo -E cargo xtask setup --tests   only the tools that live tests compare against
+
+Building and running wattrace needs only stable Rust and a C compiler. As root on Debian or Ubuntu this
+installs packages with apt-get, and bpf-linker with `cargo install` into $WATTRACE_TOOLS (default
+~/.local/wattrace-tools). Elsewhere it names what is missing, and fails only when the toolchain is.")]
+pub struct Args {
+    /// Only the toolchain of the kernel object
+    #[arg(long)]
+    pub ebpf: bool,
+    /// Only the tools of the live tests
+    #[arg(long)]
+    pub tests: bool,
+}
+
+/// Runs the verb. Success when what is required is there in the end.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let (ebpf, tests) = if args.ebpf || args.tests { (args.ebpf, args.tests) } else { (true, true) };
+    let may_install = shell::is_root() && Path::new("/etc/debian_version").is_file() && shell::has_program("apt-get");
+    if may_install {
+        install(ebpf, tests)?;
+    }
+    let required = if ebpf { toolchain::missing()? } else { Vec::new() };
+    let wanted = if tests { missing_tools() } else { Vec::new() };
+    tell("required for `cargo xtask ebpf`", &required);
+    tell("wanted by the live tests", &wanted);
+    if required.is_empty() && wanted.is_empty() {
+        say("setup: everything is here");
+    } else if !may_install {
+        say("setup: installs by itself only as root on Debian or Ubuntu; install the above by other means");
+    }
+    Ok(if required.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn install(ebpf: bool, tests: bool) -> Result<()> {
+    let mut packages = Vec::new();
+    if ebpf && !toolchain::missing()?.is_empty() {
+        packages.extend(EBPF_PACKAGES.into_iter().filter(|name| !is_installed(name)));
+    }
+    if tests {
+        packages
+            .extend(TEST_TOOLS.into_iter().filter(|(tool, _)| !shell::has_program(tool)).map(|(_, package)| package));
+    }
+    install_packages(&packages)?;
+    if ebpf { install_linker() } else { Ok(()) }
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    // Another apt may be at work, as it is on machines that have just booted: wait for it.
+    let apt = || {
+        let mut command = shell::command("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "-o", "DPkg::Lock::Timeout=900"]);
+        command
+    };
+    shell::run(apt().arg("update"))?;
+    if shell::succeeds(apt().args(["install", "--no-install-recommends"]).args(packages))? {
+        return Ok(());
+    }
+    // One package that this release does not have must not cost the others.
+    for package in packages {
+        if !shell::succeeds(apt().args(["install", "--no-install-recommends", package]))? {
+            say(format_args!("setup: apt-get cannot install {package}"));
+        }
+    }
+    Ok(())
+}
+
+fn install_linker() -> Result<()> {
+    let linker = toolchain::linker()?;
+    if linker.is_file() && toolchain::linker_is_ready(&linker) {
+        return Ok(());
+    }
+    if !Path::new(toolchain::LLVM).is_dir() {
+        say(format_args!("setup: without {} there is nothing to build bpf-linker from", toolchain::LLVM));
+        return Ok(());
+    }
+    let mut command = shell::cargo();
+    command.args(["install", "bpf-linker", "--version", toolchain::LINKER_VERSION, "--locked"]);
+    command.args(["--no-default-features", "--features", "llvm-22", "--root"]).arg(toolchain::tools_root()?);
+    shell::run(command.env("LLVM_PREFIX", toolchain::LLVM))
+}
+
+/// Tools of the live tests that are not here, with the package that has them.
+pub fn missing_tools() -> Vec<String> {
+    let absent = TEST_TOOLS.into_iter().filter(|(tool, _)| !shell::has_program(tool));
+    absent.map(|(tool, package)| format!("{tool} (Debian package {package})")).collect()
+}
+
+fn is_installed(package: &str) -> bool {
+    let status = shell::output(shell::command("dpkg-query").args(["-W", "-f=${Status}", package]));
+    status.is_ok_and(|status| status == "install ok installed")
+}
+
+fn tell(what: &str, missing: &[String]) {
+    for item in missing {
+        say(format_args!("setup: missing, {what}: {item}"));
+    }
+}

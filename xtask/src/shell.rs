@@ -1,0 +1,143 @@
+//! Running other programs and telling what is done. The only file here that starts a process, reads
+//! the time or waits; every command is printed before it runs.
+
+use std::{
+    ffi::OsStr,
+    fmt::Display,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The workspace this xtask was built from.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// Says what happens next.
+pub fn say(line: impl Display) {
+    println!("xtask: {line}");
+}
+
+/// Maps a verb's outcome to the exit code: 1 with one sentence on an error.
+pub fn exit_code(outcome: Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// A command that has not run yet, in the workspace's root.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "xtask drives cargo and the system's tools; the agent does not")]
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+/// The cargo that runs this xtask.
+pub fn cargo() -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The command as one would type it, without its environment.
+pub fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    command.get_args().fold(program, |line, arg| line + " " + &arg.to_string_lossy())
+}
+
+/// Says and runs a command; an error when it cannot start or fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    let succeeded = succeeds(command)?;
+    ensure!(succeeded, "`{}` failed", shown(command));
+    Ok(())
+}
+
+/// Says and runs a command; whether it succeeded.
+pub fn succeeds(command: &mut Command) -> Result<bool> {
+    say(format_args!("run `{}`", shown(command)));
+    let status = command.status().with_context(|| format!("cannot start `{}`", shown(command)))?;
+    Ok(status.success())
+}
+
+/// Runs a command silently; whether it started and succeeded.
+pub fn quietly(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// What a command prints on its standard output.
+pub fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    if !output.status.success() {
+        bail!("`{}` failed", shown(command));
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{}` printed no UTF-8", shown(command)))
+}
+
+/// Says and runs a command, shows its standard output while it comes and keeps it. Also whether it succeeded.
+pub fn tee(command: &mut Command) -> Result<(bool, String)> {
+    say(format_args!("run `{}`", shown(command)));
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let mut kept = String::new();
+    let mut reader = BufReader::new(child.stdout.take().context("a piped child has no standard output")?);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        kept.push_str(&text);
+        line.clear();
+    }
+    Ok((child.wait()?.success(), kept))
+}
+
+/// Where cargo puts the agent's program, in profile folder `debug` or `release`.
+pub fn program(profile: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root().join(target).join(profile).join("wattrace")
+}
+
+/// Whether a program of that name is in `PATH` or where Debian keeps administrators' programs.
+pub fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).any(|folder| folder.join(name).is_file())
+}
+
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    status_field("Uid:").and_then(|uids| uids.split_whitespace().nth(1).map(|uid| uid == "0")).unwrap_or(false)
+}
+
+/// A field of `/proc/self/status`.
+pub fn status_field(name: &str) -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned())
+}
+
+/// Runs `work` and tells how long it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    #[expect(clippy::disallowed_methods, reason = "wall time of a build step is shown, nothing is computed from it")]
+    let start = Instant::now();
+    let value = work();
+    (value, start.elapsed())
+}
+
+/// Waits.
+#[expect(clippy::disallowed_methods, reason = "there is no condition to wait for between two runs of a display loop")]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
+}
