@@ -1,18 +1,11 @@
 //! Who a piece of work belongs to.
 
 mod path;
-mod rank;
-mod rule;
-mod terms;
-mod text;
-mod tokens;
-mod walk;
+mod registry;
 mod workload;
 
-pub use path::{PathIdentity, proc_path, unified_path};
-pub use rule::Rule;
-pub use terms::{Job, Outer, PathKind, Qos, Runtime};
-pub use text::{NAME_MAX, PATH_MAX};
+pub use path::{Job, NAME_MAX, Outer, PATH_MAX, PathIdentity, PathKind, Qos, Rule, Runtime, proc_path, unified_path};
+pub use registry::{Counts, DEAD_FOR, KNOWN_MAX, Registry, Resolved};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,14 +4,20 @@
 //! service manager is therefore never taken for a pod, and a container there keeps the user's id, which
 //! [`super::workload`] puts into its key. What a name means to people is not decided here.
 
-use super::{
-    rank,
-    rule::Rule,
-    terms::{Job, Outer, PathKind, Qos, Runtime},
-    walk::Walk,
-};
+mod rank;
+mod rule;
+mod terms;
+pub(super) mod text;
+pub(super) mod tokens;
+mod walk;
 
-/// What a path says. `None`: it does not say. All texts are escaped and bounded by [`super::text::NAME_MAX`].
+pub use rule::Rule;
+pub use terms::{Job, Outer, PathKind, Qos, Runtime};
+pub use text::{NAME_MAX, PATH_MAX};
+
+use walk::Walk;
+
+/// What a path says. `None`: it does not say. All texts are escaped and bounded by [`NAME_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathIdentity {
     /// What it is.

@@ -4,7 +4,10 @@
 //! what the path can vouch for: the runtime beside the name, the user for what a user named, the container or
 //! unit around a container. Names of pods and owners are not in a path; they join later.
 
-use super::{Kind, Outer, PathIdentity, PathKind, Rule, Triplet, Workload, path, text, tokens};
+use super::{
+    Kind, Outer, PathIdentity, PathKind, Rule, Triplet, Workload,
+    path::{self, text, tokens},
+};
 
 /// Digits of a container id that people use.
 const SHORT_ID: usize = 12;

@@ -309,7 +309,7 @@ fn is_bounded(identity: &PathIdentity) -> bool {
         &identity.job.as_ref().map(|job| job.id.clone()),
         &identity.job.as_ref().and_then(|job| job.step.clone()),
     ];
-    texts.into_iter().flatten().all(|text| text.len() <= super::super::NAME_MAX && !text.chars().any(char::is_control))
+    texts.into_iter().flatten().all(|text| text.len() <= NAME_MAX && !text.chars().any(char::is_control))
 }
 
 /// What real components are made of, so that random paths reach the rules.

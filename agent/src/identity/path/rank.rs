@@ -1,6 +1,6 @@
 //! Which line of a v1 or hybrid `/proc/PID/cgroup` counts: the one that says most.
 
-use super::{path::PathIdentity, terms::PathKind};
+use super::{PathIdentity, PathKind};
 
 /// The identity of the highest rank; among equals the deepest, then the first.
 pub(super) fn best(lines: impl Iterator<Item = PathIdentity>) -> Option<PathIdentity> {

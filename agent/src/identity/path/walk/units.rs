@@ -2,9 +2,7 @@
 
 use super::{
     super::{
-        rule::Rule,
-        terms::{Job, PathKind, Runtime},
-        text,
+        Job, PathKind, Rule, Runtime, text,
         tokens::{self, Unit},
     },
     Owner, Region, Walk,

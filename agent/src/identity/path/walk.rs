@@ -6,10 +6,7 @@ mod units;
 use std::borrow::Cow;
 
 use super::{
-    path::{PathIdentity, split_at},
-    rule::Rule,
-    terms::{Outer, PathKind, Qos, Runtime},
-    text,
+    Outer, PathIdentity, PathKind, Qos, Rule, Runtime, split_at, text,
     tokens::{self, Kubepods},
 };
 

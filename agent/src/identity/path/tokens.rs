@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::terms::{Qos, Runtime};
+use super::{Qos, Runtime};
 
 /// Replaces systemd's `\xNN` by the byte it stands for.
 pub(super) fn unescape(component: &str) -> Cow<'_, str> {
@@ -31,17 +31,17 @@ fn is_lower_hex(text: &str) -> bool {
 }
 
 /// A container id as the OCI runtimes give it.
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 64 && is_lower_hex(text)
 }
 
 /// 32 hexadecimal digits: a UUID without dashes.
-pub(super) fn is_hex32(text: &str) -> bool {
+pub(crate) fn is_hex32(text: &str) -> bool {
     text.len() == 32 && is_lower_hex(text)
 }
 
 /// A decimal number that fits the kernel's user ids.
-pub(super) fn number(text: &str) -> Option<u32> {
+pub(crate) fn number(text: &str) -> Option<u32> {
     if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
@@ -56,7 +56,7 @@ fn has_groups(text: &str, dash: char, groups: [usize; 5]) -> bool {
 }
 
 /// 8-4-4-4-12.
-pub(super) fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     has_groups(text, '-', [8, 4, 4, 4, 12])
 }
 
@@ -230,7 +230,7 @@ fn without_number<'a>(stem: &'a str, driver: &str) -> &'a str {
 }
 
 /// `PREFIX NAME SUFFIX` with something between.
-pub(super) fn between<'a>(component: &'a str, prefix: &str, suffix: &str) -> Option<&'a str> {
+pub(crate) fn between<'a>(component: &'a str, prefix: &str, suffix: &str) -> Option<&'a str> {
     component.strip_prefix(prefix)?.strip_suffix(suffix).filter(|name| !name.is_empty())
 }
 

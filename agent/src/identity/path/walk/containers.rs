@@ -2,9 +2,7 @@
 
 use super::{
     super::{
-        rule::Rule,
-        terms::{PathKind, Runtime},
-        text,
+        PathKind, Rule, Runtime, text,
         tokens::{self, Part, Tagged},
     },
     Owner, Region, Walk,
