@@ -3,12 +3,15 @@
 //! Every filesystem probe takes its root as an argument: containers need it, tests use it.
 
 pub mod bpf;
+pub mod cgroupfs;
 mod file;
 pub mod hardware;
+pub mod host;
 pub mod model;
 pub mod parse;
 pub mod powercap;
 pub mod procfs;
+pub mod sys;
 pub mod topology;
 
 pub use file::FileError;

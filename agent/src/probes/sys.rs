@@ -1,0 +1,146 @@
+//! System calls that no safe wrapper offers.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// Why a cgroup id has no path.
+#[derive(Debug, thiserror::Error)]
+pub enum HandleError {
+    /// It was removed, or never was (`ESTALE`).
+    #[error("no cgroup has the id {id}: it was removed, or the id is of another hierarchy")]
+    Gone {
+        /// The id.
+        id: u64,
+    },
+    /// The right is missing (`EPERM`).
+    #[error("the right to open cgroups by their id is missing: grant CAP_DAC_READ_SEARCH")]
+    Denied,
+    /// The descriptor is of another file system.
+    #[error("the descriptor is not of a cgroup2 file system: open the place where one is mounted")]
+    NotCgroup2,
+    /// It exists above or beside what is mounted.
+    #[error("cgroup {id} lies outside the mounted part of the hierarchy: mount the host's whole cgroup2 tree")]
+    Outside {
+        /// The id.
+        id: u64,
+    },
+    /// The kernel refused for another reason.
+    #[error("cgroup {id} cannot be opened by its id: {source}; kernels before 5.5 do not offer it")]
+    Failed {
+        /// The id.
+        id: u64,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A `struct file_handle` of kernfs: eight bytes of content, the node's id.
+#[repr(C)]
+struct KernfsHandle {
+    bytes: u32,
+    kind: i32,
+    id: u64,
+}
+
+/// `FILEID_KERNFS` of `linux/exportfs.h`.
+const FILEID_KERNFS: i32 = 0xfe;
+
+/// The path, from the root of the mounted hierarchy, of the cgroup `id`; `mount` is open for reading somewhere in it.
+///
+/// The path is the kernel's own word (`/proc/self/fd` of this process), so it needs no root argument.
+pub fn open_by_handle_at(mount: BorrowedFd<'_>, id: u64) -> Result<PathBuf, HandleError> {
+    let failed = |error: rustix::io::Errno| HandleError::Failed { id, source: error.into() };
+    if rustix::fs::fstatfs(mount).map_err(failed)?.f_type != libc::CGROUP2_SUPER_MAGIC {
+        return Err(HandleError::NotCgroup2);
+    }
+    let cgroup = open_handle(mount, id)?;
+    let top = link(mount).map_err(failed)?;
+    let path = link(cgroup.as_fd()).map_err(failed)?;
+    let below = path.strip_prefix(&top).map_err(|_| HandleError::Outside { id })?;
+    // Removed in between, the link ends in " (deleted)"; so may a living directory's name. Its inode does not lie.
+    match rustix::fs::stat(&path) {
+        Ok(found) if found.st_ino == id => Ok(Path::new("/").join(below)),
+        _ => Err(HandleError::Gone { id }),
+    }
+}
+
+fn open_handle(mount: BorrowedFd<'_>, id: u64) -> Result<OwnedFd, HandleError> {
+    let mut handle = KernfsHandle { bytes: 8, kind: FILEID_KERNFS, id };
+    let pointer = (&raw mut handle).cast::<libc::file_handle>();
+    #[expect(unsafe_code, reason = "no safe wrapper of open_by_handle_at exists")]
+    // SAFETY: `pointer` is to a live handle whose `bytes` tell how many follow its head, all within `handle`.
+    let fd = unsafe { libc::open_by_handle_at(mount.as_raw_fd(), pointer, libc::O_PATH | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return Err(refused(id, io::Error::last_os_error()));
+    }
+    #[expect(unsafe_code, reason = "the call above returns a raw descriptor")]
+    // SAFETY: the kernel just gave us `fd`, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn refused(id: u64, source: io::Error) -> HandleError {
+    match source.raw_os_error() {
+        Some(libc::ESTALE) => HandleError::Gone { id },
+        Some(libc::EPERM | libc::EACCES) => HandleError::Denied,
+        _ => HandleError::Failed { id, source },
+    }
+}
+
+/// What the kernel calls an open file.
+fn link(fd: BorrowedFd<'_>) -> rustix::io::Result<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(link.into_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::probes::cgroupfs;
+
+    #[test]
+    fn errors_say_what_happened() {
+        let of = |code| refused(7, io::Error::from_raw_os_error(code));
+        assert!(matches!(of(libc::ESTALE), HandleError::Gone { id: 7 }));
+        assert!(matches!(of(libc::EPERM), HandleError::Denied));
+        assert!(matches!(of(libc::EOPNOTSUPP), HandleError::Failed { id: 7, .. }));
+    }
+
+    #[test]
+    fn other_file_systems_are_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = File::open(directory.path()).expect("an open directory");
+        assert!(matches!(open_by_handle_at(open.as_fd(), 1), Err(HandleError::NotCgroup2)));
+    }
+
+    #[test]
+    fn a_living_cgroup_is_found_by_its_id_and_a_dead_one_is_gone() {
+        let Ok(mount) = cgroupfs::mount(Path::new("/")) else {
+            println!("skipped: no cgroup2 file system is mounted");
+            return;
+        };
+        let name = format!("wattrace-handle-{}", std::process::id());
+        let directory = mount.join(&name);
+        if let Err(error) = std::fs::create_dir(&directory) {
+            println!("skipped: no cgroup can be made: {error}");
+            return;
+        }
+        let id = cgroupfs::cgroup_id(&directory).expect("a directory");
+        let open = File::open(&mount).expect("an open mount");
+        let alive = open_by_handle_at(open.as_fd(), id);
+        std::fs::remove_dir(&directory).expect("an empty cgroup");
+        if matches!(alive, Err(HandleError::Denied)) {
+            println!("skipped: CAP_DAC_READ_SEARCH is missing");
+            return;
+        }
+        assert_eq!(alive.expect("a path"), Path::new("/").join(name));
+        assert!(matches!(open_by_handle_at(open.as_fd(), id), Err(HandleError::Gone { .. })));
+        let root = cgroupfs::cgroup_id(&mount).expect("a directory");
+        assert_eq!(open_by_handle_at(open.as_fd(), root).expect("a path"), Path::new("/"));
+    }
+}
