@@ -4,7 +4,9 @@ mod path;
 mod registry;
 mod workload;
 
-pub use path::{Job, NAME_MAX, Outer, PATH_MAX, PathIdentity, PathKind, Qos, Rule, Runtime, proc_path, unified_path};
+pub use path::{
+    Job, NAME_MAX, Outer, PATH_MAX, PathIdentity, PathKind, Qos, Rule, Runtime, bounded, proc_path, unified_path,
+};
 pub use registry::{Counts, DEAD_FOR, KNOWN_MAX, Registry, Resolved};
 
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,7 @@ mod walk;
 
 pub use rule::Rule;
 pub use terms::{Job, Outer, PathKind, Qos, Runtime};
-pub use text::{NAME_MAX, PATH_MAX};
+pub use text::{NAME_MAX, PATH_MAX, bounded};
 
 use walk::Walk;
 

@@ -22,7 +22,7 @@ pub(crate) fn name(raw: &str) -> String {
 /// A longer text keeps its beginning and ends in `~` and a hash of the whole, so that two long names with the
 /// same beginning stay two names. The hash is not cryptographic: whoever makes two names collide shares their
 /// first bytes, hence merges only what is below a directory of his own.
-pub(crate) fn bounded(raw: &str, max: usize) -> String {
+pub fn bounded(raw: &str, max: usize) -> String {
     let mut out = String::with_capacity(raw.len().min(max));
     for c in raw.chars() {
         if is_hidden(c) {

@@ -1,3 +1,5 @@
+//! Orders of events in which ids come and go.
+
 use proptest::prelude::*;
 
 use super::{super::Kind, *};

@@ -1,3 +1,5 @@
+//! Keys of workloads: what they are, and that no two things share one.
+
 use std::collections::BTreeMap;
 
 use super::*;
