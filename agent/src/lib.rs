@@ -5,6 +5,7 @@
 pub mod attribution;
 pub mod carbon;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod identity;
 pub mod probes;

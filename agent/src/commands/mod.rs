@@ -1,0 +1,3 @@
+//! One file per subcommand. Each takes what it needs as arguments and writes where it is told to.
+
+pub mod identify;
