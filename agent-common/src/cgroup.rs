@@ -30,3 +30,55 @@ pub struct CgroupEvent {
 
 /// Bytes before `path`.
 pub const HEADER: usize = core::mem::offset_of!(CgroupEvent, path);
+
+impl CgroupEvent {
+    /// Takes an event apart: id, instant, change and as much of the path as travelled.
+    ///
+    /// `None`: shorter than its header, or a path length that does not fit; the ring's content is not ours.
+    pub fn parse(bytes: &[u8]) -> Option<ParsedCgroupEvent<'_>> {
+        let (id, rest) = bytes.split_first_chunk()?;
+        let (at, rest) = rest.split_first_chunk()?;
+        let (change, rest) = rest.split_first_chunk()?;
+        let (len, rest) = rest.split_first_chunk()?;
+        let len = usize::try_from(u32::from_ne_bytes(*len)).ok().filter(|len| *len < CGROUP_PATH_MAX)?;
+        Some(ParsedCgroupEvent {
+            id: u64::from_ne_bytes(*id),
+            at: u64::from_ne_bytes(*at),
+            change: u32::from_ne_bytes(*change),
+            path: rest.get(..len)?,
+        })
+    }
+}
+
+/// What [`CgroupEvent::parse`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParsedCgroupEvent<'a> {
+    /// Cgroup id.
+    pub id: u64,
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub at: u64,
+    /// [`crate::cgroup::Change`] as a number.
+    pub change: u32,
+    /// Path from the root of the hierarchy; empty when it could not be read.
+    pub path: &'a [u8],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_event_is_refused() {
+        let mut bytes = [0u8; 32];
+        bytes[0] = 7;
+        bytes[16] = 1;
+        bytes[20] = 8;
+        bytes[24..32].copy_from_slice(b"/a/b/c/d");
+        let event = CgroupEvent::parse(&bytes).unwrap();
+        assert_eq!((event.id, event.change, event.path), (7, 1, b"/a/b/c/d".as_slice()));
+        assert_eq!(CgroupEvent::parse(&bytes[..31]), None);
+        assert_eq!(CgroupEvent::parse(&bytes[..10]), None);
+        bytes[21] = 0xff;
+        assert_eq!(CgroupEvent::parse(&bytes), None);
+    }
+}

@@ -26,15 +26,21 @@ pub enum Reason {
     Partial = 3,
     /// A task without a cgroup id.
     NoCgroup = 4,
+    /// A switch was not reported, and the scheduler's stamps told when it was. Nothing is lost.
+    Missed = 5,
+    /// A switch was not reported, and nothing tells when it was: that slice is the earlier task's.
+    NoStart = 6,
 }
 
 /// Programs that count losses.
 pub const PROGRAMS: [Program; 3] = [Program::Sched, Program::CgroupMkdir, Program::CgroupRmdir];
 /// Reasons that are counted.
-pub const REASONS: [Reason; 5] = [Reason::Full, Reason::Busy, Reason::ClockBack, Reason::Partial, Reason::NoCgroup];
+pub const REASONS: [Reason; 7] =
+    [Reason::Full, Reason::Busy, Reason::ClockBack, Reason::Partial, Reason::NoCgroup, Reason::Missed, Reason::NoStart];
 /// Counters per CPU: programs × 8, so that a reason added later moves no other.
-pub const COUNTERS_PER_CPU: u32 = PROGRAMS.len() as u32 * STRIDE;
+pub const COUNTERS_PER_CPU: u32 = 3 * STRIDE;
 const STRIDE: u32 = 8;
+const _: () = assert!(PROGRAMS.len() == 3 && REASONS.len() < STRIDE as usize);
 
 /// Index of a counter in one CPU's part of the loss array.
 pub const fn index(program: Program, reason: Reason) -> u32 {
@@ -61,11 +67,13 @@ impl Reason {
             Self::ClockBack => "clock_back",
             Self::Partial => "partial",
             Self::NoCgroup => "no_cgroup",
+            Self::Missed => "missed",
+            Self::NoStart => "no_start",
         }
     }
 
     /// Whether this count means that something is missing from the books.
     pub const fn loses(self) -> bool {
-        !matches!(self, Self::Busy)
+        !matches!(self, Self::Busy | Self::Missed)
     }
 }

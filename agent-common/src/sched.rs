@@ -51,8 +51,9 @@ impl WorkKey {
     }
 
     /// Set of the table in which this key may stand: neighbours in id spread over all sets.
+    #[expect(clippy::cast_possible_truncation, reason = "the mask keeps the low bits only")]
     pub const fn set(self) -> u32 {
-        ((self.0 ^ (self.0 >> TGID_SHIFT)) as u32) & (TIME_SETS - 1)
+        (self.0 ^ (self.0 >> TGID_SHIFT)) as u32 & (TIME_SETS - 1)
     }
 }
 
@@ -136,8 +137,12 @@ pub struct CpuSlot {
     pub nobody: u64,
     /// Nanoseconds of root-cgroup processes that no map had room for.
     pub rest: u64,
+    /// Thread id of the running task: tells a switch that was not reported.
+    pub pid: u64,
+    /// `rq->nr_switches` at the last switch: tells the same, also where the task is the same again.
+    pub switches: u64,
     /// Reserved, zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 3],
 }
 
 const _: () = assert!(size_of::<TimeSlot>() == 32);

@@ -2,8 +2,12 @@
 //!
 //! Data flows one way, one type per stage; `ARCHITECTURE.md` has the map.
 
+pub mod attribution;
+pub mod carbon;
 pub mod clock;
 pub mod config;
 pub mod identity;
+pub mod probes;
 pub mod samples;
+pub mod table;
 pub mod units;

@@ -112,6 +112,13 @@ impl From<Nanos> for std::time::Duration {
     }
 }
 
+impl Bytes {
+    /// In GiB, as memory modules are sold.
+    pub fn gib(self) -> f64 {
+        self.0 as f64 / f64::from(1_u32 << 30)
+    }
+}
+
 impl Joules {
     /// Grams at an intensity: `g = J / 3.6e6 · I`.
     pub fn at(self, intensity: GramsPerKwh) -> Grams {

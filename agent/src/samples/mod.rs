@@ -1,5 +1,9 @@
 //! From counters at an instant to deltas over an interval. Pure.
 
+pub mod counter;
+pub mod machine;
 mod reading;
+pub mod usage;
+pub mod zone;
 
 pub use reading::*;

@@ -189,8 +189,10 @@ pub struct CpuReading {
     pub place: Place,
     /// Time of all tasks but idle; `None`: this CPU has not been seen yet.
     pub busy: Option<Nanos>,
-    /// Time of the idle task.
+    /// Time of the idle task; `None` also while the CPU is offline.
     pub idle: Option<Nanos>,
+    /// Whether it is online.
+    pub online: bool,
 }
 
 /// One workload's time on one CPU since the kernel program was attached, open slice included.
@@ -215,6 +217,4 @@ pub struct Reading {
     pub cpus: Vec<CpuReading>,
     /// Per CPU and workload.
     pub times: Vec<TimeReading>,
-    /// Per zone.
-    pub zones: Vec<ZoneReading>,
 }

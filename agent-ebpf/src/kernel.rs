@@ -1,0 +1,104 @@
+//! Typed access to kernel structures through offsets that are frozen before load.
+//!
+//! The only raw pointer reads of the kernel side. Offsets come from the running kernel's BTF; the
+//! verifier sees constants and checks each access against the same BTF, so an offset that does not
+//! lead to a member of that size is refused at load.
+
+use aya_ebpf::Global;
+
+/// Declares offsets that the loader overrides by name.
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => { $(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub static $name: Global<u32> = Global::new(0);
+    )* };
+}
+
+offsets! {
+    TASK_PID,
+    TASK_TGID,
+    TASK_FLAGS,
+    TASK_COMM,
+    TASK_START_BOOTTIME,
+    TASK_GROUP_LEADER,
+    TASK_CGROUPS,
+    /// `se.cfs_rq` of `task_struct`.
+    TASK_CFS_RQ,
+    CFS_RQ_RQ,
+    RQ_CLOCK,
+    /// `sched_info.last_arrival` of `task_struct`.
+    TASK_LAST_ARRIVAL,
+    RQ_CLOCK_IDLE,
+    RQ_NR_SWITCHES,
+    CSS_SET_DFL_CGRP,
+    CGROUP_KN,
+    CGROUP_ROOT,
+    CGROUP_ROOT_HIERARCHY_ID,
+    KERNFS_NODE_ID,
+}
+
+/// 1 where the run-queue clock can be reached; else the programs read the monotonic clock.
+#[unsafe(no_mangle)]
+pub static HAVE_RQ_CLOCK: Global<u32> = Global::new(0);
+
+/// 1 where `sched_info.last_arrival` exists.
+#[unsafe(no_mangle)]
+pub static HAVE_LAST_ARRIVAL: Global<u32> = Global::new(0);
+
+/// 1 where `rq.clock_idle` exists (and the run queue can be reached).
+#[unsafe(no_mangle)]
+pub static HAVE_CLOCK_IDLE: Global<u32> = Global::new(0);
+
+/// 1 where `rq.nr_switches` exists (and the run queue can be reached).
+#[unsafe(no_mangle)]
+pub static HAVE_NR_SWITCHES: Global<u32> = Global::new(0);
+
+/// Cgroup id of the root of the unified hierarchy.
+#[unsafe(no_mangle)]
+pub static ROOT_CGROUP: Global<u64> = Global::new(1);
+
+/// A pointer to a kernel object of the BTF type that the path to it implies.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Kptr(*const u8);
+
+impl Kptr {
+    /// Wraps a typed tracepoint argument.
+    #[inline(always)]
+    pub fn from_arg(arg: *const u8) -> Self {
+        Self(arg)
+    }
+
+    /// Reads the field at a frozen offset.
+    #[inline(always)]
+    pub fn read<T: Copy>(self, offset: &Global<u32>) -> T {
+        self.read_at(offset.load())
+    }
+
+    #[inline(always)]
+    fn read_at<T: Copy>(self, offset: u32) -> T {
+        // SAFETY: the verifier has proven `self.0` to be a BTF pointer and `offset` a member of its
+        // type; a fault in the read is caught by the kernel and yields zero.
+        unsafe { core::ptr::read_volatile(self.0.add(offset as usize).cast::<T>()) }
+    }
+
+    /// Follows a pointer field.
+    #[inline(always)]
+    pub fn follow(self, offset: &Global<u32>) -> Self {
+        Self(self.read(offset))
+    }
+
+    /// Reads a 16-byte `comm`, as two words.
+    #[inline(always)]
+    pub fn comm(self) -> [u64; 2] {
+        let offset = TASK_COMM.load();
+        [self.read_at(offset), self.read_at(offset + 8)]
+    }
+}
+
+/// Id of the kernfs node of a cgroup.
+#[inline(always)]
+pub fn cgroup_id(cgroup: Kptr) -> u64 {
+    cgroup.follow(&CGROUP_KN).read(&KERNFS_NODE_ID)
+}

@@ -1,0 +1,22 @@
+//! The kernel side: one file per probe, one for the maps, one for reading kernel memory.
+//!
+//! Nothing here decides what a number means. Programs aggregate into maps; the only events that
+//! travel are births and deaths of cgroups.
+#![no_std]
+#![no_main]
+
+mod cgroup;
+mod kernel;
+mod loss;
+mod maps;
+mod sched;
+
+/// The verifier refuses programs that could panic, so this is never reached.
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

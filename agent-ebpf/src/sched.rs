@@ -1,0 +1,276 @@
+//! `sched_switch`: on-CPU time per workload and CPU.
+//!
+//! The clock is the run queue's, refreshed just before the tracepoint, so no clock is read. A slice
+//! belongs to the key stored at switch-in, for its sum and for its open part alike. Only the CPU
+//! itself writes its slot and its part of the table, with interrupts off.
+
+use aya_ebpf::{
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use core::ptr::{addr_of_mut, read_volatile, write_volatile};
+use wattrace_common::{
+    limits::{TIME_SETS, TIME_WAYS},
+    loss::{Program, Reason},
+    sched::{CpuSlot, OverflowValue, TimeSlot, WorkKey},
+};
+
+use crate::{
+    kernel::*,
+    loss,
+    maps::{CPUS, OVERFLOW, TIMES},
+};
+
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+#[btf_tracepoint(function = "sched_switch")]
+pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
+    let prev = Kptr::from_arg(ctx.arg(1));
+    let next = Kptr::from_arg(ctx.arg(2));
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
+    // SAFETY: `slot` is this CPU's own; see the module documentation.
+    let slot = unsafe { &mut *slot };
+    let seq = slot.seq;
+    publish(&mut slot.seq, seq + 1);
+    let now = clock(next);
+    close_slice(slot, cpu, now, prev, next);
+    open_slice(slot, cpu, now, next);
+    publish(&mut slot.seq, seq + 2);
+    0
+}
+
+/// A write that stays where it is in program order.
+#[inline(always)]
+fn publish(word: &mut u64, value: u64) {
+    // SAFETY: a valid reference.
+    unsafe { write_volatile(word, value) }
+}
+
+#[inline(always)]
+fn clock(next: Kptr) -> u64 {
+    if HAVE_RQ_CLOCK.load() == 1 {
+        run_queue(next).read(&RQ_CLOCK)
+    } else {
+        // SAFETY: the helper has no preconditions.
+        unsafe { bpf_ktime_get_ns() }
+    }
+}
+
+#[inline(always)]
+fn run_queue(task: Kptr) -> Kptr {
+    task.follow(&TASK_CFS_RQ).follow(&CFS_RQ_RQ)
+}
+
+#[inline(always)]
+fn close_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr, next: Kptr) {
+    if slot.last == 0 {
+        unreported_switch(slot, prev, next);
+        return;
+    }
+    if now < slot.last {
+        loss::count(cpu, Program::Sched, Reason::ClockBack);
+        return;
+    }
+    if unreported_switch(slot, prev, next) {
+        split_slice(slot, cpu, now, prev, next);
+    }
+    let slice = now - slot.last;
+    account(slot, cpu, slice, Some(prev));
+}
+
+/// Whether the task that leaves came in by a switch that this program did not see. Some kernels keep
+/// some of their tasks from tracing.
+#[inline(always)]
+fn unreported_switch(slot: &mut CpuSlot, prev: Kptr, next: Kptr) -> bool {
+    if HAVE_NR_SWITCHES.load() == 0 {
+        return slot.pid != u64::from(prev.read::<u32>(&TASK_PID));
+    }
+    let switches: u64 = run_queue(next).read(&RQ_NR_SWITCHES);
+    let expected = slot.switches + 1;
+    publish(&mut slot.switches, switches);
+    switches != expected
+}
+
+/// Shares out a stretch in which switches were not reported. The scheduler's own stamps tell when the
+/// task that leaves came in, and when the CPU last went idle; what lies before is the task's seen last.
+#[inline(never)]
+fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr, next: Kptr) {
+    let arrival = arrival(prev, next);
+    if arrival < slot.last || arrival > now {
+        loss::count(cpu, Program::Sched, Reason::NoStart);
+        return;
+    }
+    loss::count(cpu, Program::Sched, Reason::Missed);
+    let idle_from = clock_idle(next);
+    if idle_from > slot.last && idle_from < arrival {
+        let slice = idle_from - slot.last;
+        account(slot, cpu, slice, None);
+        publish(&mut slot.key, WorkKey::IDLE.0);
+        publish(&mut slot.last, idle_from);
+    }
+    let slice = arrival - slot.last;
+    account(slot, cpu, slice, None);
+    publish(&mut slot.key, key_of(prev).0);
+    publish(&mut slot.last, arrival);
+}
+
+/// When a task was switched in, by the run-queue clock; 0 where the kernel does not say.
+#[inline(always)]
+fn arrival(task: Kptr, next: Kptr) -> u64 {
+    if task.read::<u32>(&TASK_PID) != 0 {
+        return if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 };
+    }
+    clock_idle(next)
+}
+
+/// When this CPU last went idle, by the run-queue clock; 0 where the kernel does not say.
+#[inline(always)]
+fn clock_idle(next: Kptr) -> u64 {
+    if HAVE_CLOCK_IDLE.load() == 1 { run_queue(next).read(&RQ_CLOCK_IDLE) } else { 0 }
+}
+
+/// Adds a finished slice to whom it belongs. `task` is the one that ran, where it is at hand.
+#[inline(always)]
+fn account(slot: &mut CpuSlot, cpu: u32, slice: u64, task: Option<Kptr>) {
+    let key = WorkKey(slot.key);
+    if key == WorkKey::IDLE {
+        add(addr_of_mut!(slot.idle), slice);
+        return;
+    }
+    add(addr_of_mut!(slot.busy), slice);
+    match key {
+        WorkKey::KERNEL => add(addr_of_mut!(slot.kernel), slice),
+        WorkKey::NOBODY => add(addr_of_mut!(slot.nobody), slice),
+        WorkKey::REST => add(addr_of_mut!(slot.rest), slice),
+        _ => book(slot, cpu, key, slice, task),
+    }
+}
+
+#[inline(always)]
+fn add(word: *mut u64, slice: u64) {
+    // SAFETY: callers pass a field of this CPU's own slot. Volatile keeps it inside the sequence.
+    unsafe { write_volatile(word, read_volatile(word) + slice) }
+}
+
+/// Adds a slice to the key's place: one of its set's slots, else the overflow map.
+#[inline(always)]
+fn book(slot: &mut CpuSlot, cpu: u32, key: WorkKey, slice: u64, task: Option<Kptr>) {
+    let Some(set) = TIMES.get_ptr_mut(cpu * TIME_SETS + key.set()) else { return };
+    for way in 0..TIME_WAYS {
+        // SAFETY: `set` is a valid map value of this CPU's part, `way` is inside it.
+        let time = unsafe { &mut (*set).ways[way] };
+        if time.key == key.0 {
+            add(addr_of_mut!(time.time), slice);
+            name(time, key, task);
+            return;
+        }
+    }
+    book_new(slot, cpu, set, key, slice, task);
+}
+
+#[inline(always)]
+fn book_new(
+    slot: &mut CpuSlot,
+    cpu: u32,
+    set: *mut wattrace_common::sched::TimeSet,
+    key: WorkKey,
+    slice: u64,
+    task: Option<Kptr>,
+) {
+    if let Some(value) = OVERFLOW.get_ptr_mut(key.0) {
+        // SAFETY: this CPU's own value of a per-CPU map.
+        add(unsafe { addr_of_mut!((*value).time) }, slice);
+        return;
+    }
+    for way in 0..TIME_WAYS {
+        // SAFETY: as in `book`.
+        let time = unsafe { &mut (*set).ways[way] };
+        if time.key == 0 {
+            // The key last: the agent takes a slot without a key for free.
+            publish(&mut time.time, slice);
+            time.comm = comm_of(key, task);
+            publish(&mut time.key, key.0);
+            return;
+        }
+    }
+    loss::count(cpu, Program::Sched, Reason::Busy);
+    let value = OverflowValue { time: slice, comm: comm_of(key, task) };
+    if OVERFLOW.insert(key.0, value, 0).is_err() {
+        loss::count(cpu, Program::Sched, Reason::Full);
+        if is_process(key) {
+            add(addr_of_mut!(slot.rest), slice);
+        }
+    }
+}
+
+#[inline(always)]
+fn is_process(key: WorkKey) -> bool {
+    key.0 >> 63 == 1
+}
+
+/// A process is renamed by exec: its leader's name is kept fresh while it runs.
+#[inline(always)]
+fn name(time: &mut TimeSlot, key: WorkKey, task: Option<Kptr>) {
+    if is_process(key) && task.is_some_and(is_leader) {
+        time.comm = comm_of(key, task);
+    }
+}
+
+#[inline(always)]
+fn is_leader(task: Kptr) -> bool {
+    task.read::<u32>(&TASK_PID) == task.read::<u32>(&TASK_TGID)
+}
+
+#[inline(always)]
+fn comm_of(key: WorkKey, task: Option<Kptr>) -> [u8; 16] {
+    match task {
+        Some(task) if is_process(key) => comm(task.follow(&TASK_GROUP_LEADER)),
+        _ => [0; 16],
+    }
+}
+
+#[inline(always)]
+fn comm(task: Kptr) -> [u8; 16] {
+    let [a, b] = task.comm();
+    let mut comm = [0; 16];
+    comm[..8].copy_from_slice(&a.to_ne_bytes());
+    comm[8..].copy_from_slice(&b.to_ne_bytes());
+    comm
+}
+
+#[inline(always)]
+fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
+    let key = key_of(next);
+    if key == WorkKey::NOBODY {
+        loss::count(cpu, Program::Sched, Reason::NoCgroup);
+    }
+    publish(&mut slot.key, key.0);
+    publish(&mut slot.pid, u64::from(next.read::<u32>(&TASK_PID)));
+    publish(&mut slot.last, now);
+    if slot.want != 0 {
+        // SAFETY: the helper has no preconditions.
+        publish(&mut slot.pair_mono, unsafe { bpf_ktime_get_ns() });
+        publish(&mut slot.pair_rq, now);
+        publish(&mut slot.want, 0);
+    }
+}
+
+/// Whose time it is from now on.
+#[inline(always)]
+fn key_of(task: Kptr) -> WorkKey {
+    if task.read::<u32>(&TASK_PID) == 0 {
+        return WorkKey::IDLE;
+    }
+    let id = cgroup_id(task.follow(&TASK_CGROUPS).follow(&CSS_SET_DFL_CGRP));
+    if id != ROOT_CGROUP.load() {
+        return WorkKey::cgroup(id);
+    }
+    if task.read::<u32>(&TASK_FLAGS) & PF_KTHREAD != 0 {
+        return WorkKey::KERNEL;
+    }
+    let leader = task.follow(&TASK_GROUP_LEADER);
+    WorkKey::process(task.read(&TASK_TGID), leader.read(&TASK_START_BOOTTIME))
+}

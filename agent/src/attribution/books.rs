@@ -1,0 +1,104 @@
+//! Joules per workload and zone, closed: workloads + unattributed + idle + residual = measured.
+//!
+//! Each zone is billed at its own price by the time used on its own CPUs; sockets are never summed
+//! first. The denominator is what the CPUs say they worked, not what the workloads say: time that no
+//! workload owns shows as `unattributed` instead of raising everybody's bill.
+
+use std::collections::BTreeMap;
+
+use super::split::split;
+use crate::{
+    samples::{Place, ZoneKey, zone::ZoneSample},
+    units::{Microjoules, Nanos, Watts},
+};
+
+/// Time used in an interval, after kernel keys were mapped to workloads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Busy time of the CPUs, by place.
+    pub busy: BTreeMap<Place, Nanos>,
+    /// On-CPU time of each workload, by place.
+    pub work: Vec<BTreeMap<Place, Nanos>>,
+}
+
+/// One zone's energy and who it went to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneBooks {
+    /// What the meter counted, and for how much of the interval it could.
+    pub sample: ZoneSample,
+    /// The part that would have been used without any work.
+    pub idle: Microjoules,
+    /// Per workload, in the order of [`Usage::work`].
+    pub parts: Vec<Microjoules>,
+    /// The part of busy time that no workload owns.
+    pub unattributed: Microjoules,
+    /// Nanoseconds that workloads claim beyond what the CPUs worked: clock noise.
+    pub excess: Nanos,
+}
+
+/// An interval, attributed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attribution {
+    /// Per zone that is shared out.
+    pub zones: Vec<ZoneBooks>,
+    /// Busy time no workload owns, over the whole machine.
+    pub unattributed: Nanos,
+}
+
+impl ZoneBooks {
+    /// Energy of the zone beyond idle.
+    pub fn active(&self) -> Microjoules {
+        self.sample.energy.saturating_sub(self.idle)
+    }
+
+    /// What was billed to nobody: 0 by construction, computed and not assumed.
+    pub fn residual(&self) -> Microjoules {
+        let billed: Microjoules = self.parts.iter().copied().sum();
+        self.active().saturating_sub(billed + self.unattributed)
+    }
+}
+
+/// Shares each zone's active energy out by time on its CPUs. `floor` is the zone's idle power.
+pub fn attribute(zones: &[ZoneSample], floor: impl Fn(ZoneKey) -> Watts, usage: &Usage) -> Attribution {
+    let shared = zones.iter().filter(|zone| zone.key.kind.is_attributed());
+    let busy: Nanos = usage.busy.values().copied().sum();
+    let work: Nanos = usage.work.iter().flat_map(BTreeMap::values).copied().sum();
+    Attribution {
+        zones: shared.map(|zone| books(zone, floor(zone.key), usage)).collect(),
+        unattributed: busy.saturating_sub(work),
+    }
+}
+
+fn books(zone: &ZoneSample, floor: Watts, usage: &Usage) -> ZoneBooks {
+    let on_zone = |times: &BTreeMap<Place, Nanos>| -> u64 {
+        let covered = times.iter().filter(|(place, _)| zone.key.scope.covers(**place));
+        covered.fold(0u64, |sum, (_, time)| sum.saturating_add(time.0))
+    };
+    let mut weights: Vec<u64> = usage.work.iter().map(on_zone).collect();
+    let claimed = weights.iter().fold(0u64, |sum, weight| sum.saturating_add(*weight));
+    let busy = on_zone(&usage.busy);
+    weights.push(busy.saturating_sub(claimed));
+    let idle = zone.energy.min(floor.during(zone.covered));
+    let active = zone.energy.saturating_sub(idle);
+    // Active energy on a zone whose CPUs did nothing is nobody's.
+    let mut parts = split(active.0, &weights).unwrap_or_else(|| nobody(active.0, weights.len()));
+    let unattributed = Microjoules(parts.pop().unwrap_or(0));
+    ZoneBooks {
+        sample: *zone,
+        idle,
+        parts: parts.into_iter().map(Microjoules).collect(),
+        unattributed,
+        excess: Nanos(claimed.saturating_sub(busy)),
+    }
+}
+
+fn nobody(total: u64, len: usize) -> Vec<u64> {
+    let mut parts = vec![0; len];
+    if let Some(last) = parts.last_mut() {
+        *last = total;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests;

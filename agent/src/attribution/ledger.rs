@@ -1,0 +1,176 @@
+//! Cumulative totals per workload and zone: they only grow.
+//!
+//! A workload's triplet is the key, so all cgroups, ids and restarts that map to it share one account.
+//! The ledger is a value: [`Record`] is what is kept of it across a restart of the agent.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::books::Attribution;
+use crate::{
+    identity::{Triplet, Workload},
+    samples::{ZoneKey, ZoneKind, zone::UnknownReason},
+    units::{Grams, Microjoules, Nanos},
+};
+
+/// One workload's totals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// Who.
+    pub workload: Arc<Workload>,
+    /// The cgroup seen last, for workloads that have one.
+    pub cgroup: Option<Cgroup>,
+    /// On-CPU time.
+    pub cpu: Nanos,
+    /// Active energy by kind of zone, all sockets together.
+    pub energy: BTreeMap<ZoneKind, Microjoules>,
+    /// Operational carbon.
+    pub operational: Grams,
+}
+
+/// A cgroup, by id and by path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// Id in the unified hierarchy.
+    pub id: u64,
+    /// Path from its root.
+    pub path: String,
+}
+
+/// One zone's totals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneAccount {
+    /// Which zone.
+    pub key: ZoneKey,
+    /// What the meter counted.
+    pub measured: Microjoules,
+    /// Of it, idle.
+    pub idle: Microjoules,
+    /// Of it, billed to nobody.
+    pub residual: Microjoules,
+    /// Time whose energy is unknown, by reason.
+    pub unknown: BTreeMap<UnknownReason, Nanos>,
+}
+
+/// What one workload used in an interval, beside the energy that the attribution gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Who.
+    pub workload: Arc<Workload>,
+    /// Where it was seen.
+    pub cgroup: Option<Cgroup>,
+    /// On-CPU time.
+    pub cpu: Nanos,
+    /// Operational carbon of its energy.
+    pub operational: Grams,
+}
+
+/// All totals.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    accounts: BTreeMap<Triplet, Account>,
+    zones: BTreeMap<ZoneKey, ZoneAccount>,
+}
+
+/// What is kept of a ledger across a restart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Every workload's totals.
+    pub accounts: Vec<Account>,
+    /// Every zone's totals.
+    pub zones: Vec<ZoneAccount>,
+}
+
+impl Ledger {
+    /// Adds an interval. `entries` are in the order of the attribution's parts; `nobody` takes what is
+    /// unattributed.
+    pub fn post(&mut self, attribution: &Attribution, entries: &[Entry], nobody: &Entry) {
+        for entry in entries.iter().chain([nobody]) {
+            self.account(entry);
+        }
+        for books in &attribution.zones {
+            let parts = books.parts.iter().copied().zip(entries);
+            for (energy, entry) in parts.chain([(books.unattributed, nobody)]) {
+                if let Some(account) = self.accounts.get_mut(&entry.workload.id) {
+                    let total = account.energy.entry(books.sample.key.kind).or_default();
+                    *total = total.saturating_add(energy);
+                }
+            }
+            let zone = self.zones.entry(books.sample.key).or_insert_with(|| ZoneAccount::new(books.sample.key));
+            zone.measured = zone.measured.saturating_add(books.sample.energy);
+            zone.idle = zone.idle.saturating_add(books.idle);
+            zone.residual = zone.residual.saturating_add(books.residual());
+            for (reason, span) in books.sample.unknown {
+                *zone.unknown.entry(reason).or_default() += span;
+            }
+        }
+    }
+
+    fn account(&mut self, entry: &Entry) {
+        let account = self.accounts.entry(entry.workload.id.clone()).or_insert_with(|| Account {
+            workload: Arc::clone(&entry.workload),
+            cgroup: None,
+            cpu: Nanos(0),
+            energy: BTreeMap::new(),
+            operational: Grams(0.0),
+        });
+        if entry.cgroup.is_some() {
+            account.cgroup.clone_from(&entry.cgroup);
+        }
+        account.cpu += entry.cpu;
+        account.operational += entry.operational;
+    }
+
+    /// Every workload's totals, by triplet.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    /// Every zone's totals, by key.
+    pub fn zones(&self) -> impl Iterator<Item = &ZoneAccount> {
+        self.zones.values()
+    }
+
+    /// Whether, per kind of zone, workloads + idle + residual = measured. It holds by construction; a
+    /// report states it only after asking.
+    pub fn closes(&self) -> bool {
+        let mut open: BTreeMap<ZoneKind, i128> = BTreeMap::new();
+        for zone in self.zones.values() {
+            let spoken_for = i128::from(zone.idle.0) + i128::from(zone.residual.0);
+            *open.entry(zone.key.kind).or_default() += i128::from(zone.measured.0) - spoken_for;
+        }
+        for (kind, energy) in self.accounts.values().flat_map(|account| &account.energy) {
+            *open.entry(*kind).or_default() -= i128::from(energy.0);
+        }
+        open.values().all(|rest| *rest == 0)
+    }
+}
+
+impl ZoneAccount {
+    const fn new(key: ZoneKey) -> Self {
+        let none = Microjoules(0);
+        Self { key, measured: none, idle: none, residual: none, unknown: BTreeMap::new() }
+    }
+
+    /// Energy beyond idle.
+    pub fn active(&self) -> Microjoules {
+        self.measured.saturating_sub(self.idle)
+    }
+}
+
+impl From<&Ledger> for Record {
+    fn from(ledger: &Ledger) -> Self {
+        Self { accounts: ledger.accounts().cloned().collect(), zones: ledger.zones().cloned().collect() }
+    }
+}
+
+impl From<Record> for Ledger {
+    fn from(record: Record) -> Self {
+        let accounts = record.accounts.into_iter().map(|account| (account.workload.id.clone(), account));
+        Self { accounts: accounts.collect(), zones: record.zones.into_iter().map(|zone| (zone.key, zone)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! Whose energy it is. Pure: integers in, integers out, and they add up.
+
+pub mod books;
+pub mod cpu_table;
+pub mod idle;
+pub mod ledger;
+pub mod model;
+pub mod split;

@@ -1,0 +1,286 @@
+//! Loads the kernel programs with the running kernel's offsets, attaches them, hands out their maps.
+//!
+//! Offsets are frozen globals; see `layout.rs` for where they come from. Every CPU is visited once
+//! after attaching: so none starts blind, and each proves that it names this very process.
+
+use std::os::fd::AsFd;
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Map, MapData, PerCpuHashMap, RingBuf},
+    programs::{BtfTracePoint, ProgramError},
+};
+use wattrace_common::{layout, limits::TIME_SETS, loss::COUNTERS_PER_CPU, sched::WorkKey};
+
+use super::{
+    events::CgroupEvents,
+    layout::{CgroupLayout, Layouts, SchedLayout},
+    mapped::Mapped,
+    times::TimeMaps,
+    visit,
+};
+
+/// The built object; `cargo xtask ebpf` makes it from `agent-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../agent-ebpf/prebuilt/wattrace.bpf.o");
+
+/// What the loader must know about the machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Possible CPUs: the kernel numbers them 0 to this.
+    pub possible: u32,
+    /// CPUs to visit.
+    pub online: Vec<u32>,
+    /// Cgroup id of the root of the unified hierarchy.
+    pub root_cgroup: u64,
+    /// What the kernel must call this process.
+    pub me: Me,
+}
+
+/// What the self-test expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Me {
+    /// Our cgroup, where it is known and not the root.
+    pub cgroup: Option<u64>,
+    /// Our pid in the initial pid namespace, where it is known.
+    pub tgid: Option<u32>,
+}
+
+/// Attached programs and their maps.
+pub struct Programs {
+    /// On-CPU time.
+    pub times: TimeMaps,
+    /// Births and deaths of cgroups, or why there are none.
+    pub cgroups: Result<CgroupEvents, String>,
+    /// Owns the programs and their links: they end when it is dropped.
+    ebpf: Ebpf,
+}
+
+/// Why there is no measurement by kernel programs.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A missing right.
+    #[error(
+        "the kernel programs need CAP_BPF and CAP_PERFMON: run as root, or grant both with `setcap cap_bpf,cap_perfmon,cap_dac_read_search+ep`"
+    )]
+    Denied,
+    /// No BTF, or a field that is not where it must be.
+    #[error("{0}")]
+    Layout(String),
+    /// The kernel refused the maps or the object.
+    #[error("the kernel refused the maps of the built object: {0}")]
+    Object(String),
+    /// The verifier refused a program.
+    #[error("the kernel's verifier refused `{program}`: {reason}")]
+    Refused {
+        /// The program.
+        program: &'static str,
+        /// The last lines of the verifier, or the system error.
+        reason: String,
+    },
+    /// The object does not hold what this agent expects.
+    #[error("the built object lacks `{0}`: rebuild it with `cargo xtask ebpf`")]
+    Missing(&'static str),
+    /// The program runs, but reads the wrong memory.
+    #[error("the kernel program does not recognise this process on CPU {cpu}: {found}, expected {expected}")]
+    SelfTest {
+        /// Where.
+        cpu: u32,
+        /// What the program said.
+        found: String,
+        /// What it should have said.
+        expected: String,
+    },
+}
+
+/// Loads and attaches everything that the layouts allow.
+///
+/// # Errors
+/// [`LoadError`], when `sched_switch` cannot be measured. A failing cgroup program is no error: its
+/// reason stands in [`Programs::cgroups`], and paths are then found by walking.
+pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
+    let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
+    raise_memlock();
+    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Layout(error.to_string()))?;
+    let mut ebpf = open(sched, layouts.cgroup.as_ref().ok(), machine, &btf)?;
+    attach(&mut ebpf, "sched_switch", &btf)?;
+    let times = time_maps(&mut ebpf, machine)?;
+    visit_cpus(&times, machine)?;
+    let cgroups = match &layouts.cgroup {
+        Ok(_) => cgroup_events(&mut ebpf, &btf).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(Programs { times, cgroups, ebpf })
+}
+
+impl Programs {
+    /// Kernel memory of every map that is still held by the object, by name, in bytes as the kernel accounts it.
+    pub fn map_names(&self) -> impl Iterator<Item = &str> {
+        self.ebpf.maps().map(|(name, _)| name)
+    }
+}
+
+/// Kernels before 5.11 account maps to `RLIMIT_MEMLOCK`; a failure shows when a map is made.
+fn raise_memlock() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let unlimited = Rlimit { current: None, maximum: None };
+    let _ = setrlimit(Resource::Memlock, unlimited);
+}
+
+fn open(sched: &SchedLayout, cgroup: Option<&CgroupLayout>, machine: &Machine, btf: &Btf) -> Result<Ebpf, LoadError> {
+    let mut globals: Vec<(&str, u32)> = vec![
+        ("TASK_PID", sched.task_pid),
+        ("TASK_TGID", sched.task_tgid),
+        ("TASK_FLAGS", sched.task_flags),
+        ("TASK_COMM", sched.task_comm),
+        ("TASK_START_BOOTTIME", sched.task_start_boottime),
+        ("TASK_GROUP_LEADER", sched.task_group_leader),
+        ("TASK_CGROUPS", sched.task_cgroups),
+        ("CSS_SET_DFL_CGRP", sched.css_set_dfl_cgrp),
+        ("CGROUP_KN", sched.cgroup_kn),
+        ("KERNFS_NODE_ID", sched.kernfs_id),
+        ("TASK_LAST_ARRIVAL", sched.task_last_arrival.unwrap_or(0)),
+        ("HAVE_LAST_ARRIVAL", u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
+        ("HAVE_RQ_CLOCK", u32::from(sched.clock.is_ok())),
+    ];
+    if let Ok(clock) = &sched.clock {
+        globals.extend([
+            ("TASK_CFS_RQ", clock.task_cfs_rq),
+            ("CFS_RQ_RQ", clock.cfs_rq_rq),
+            ("RQ_CLOCK", clock.rq_clock),
+            ("RQ_CLOCK_IDLE", clock.rq_clock_idle.unwrap_or(0)),
+            ("RQ_NR_SWITCHES", clock.rq_nr_switches.unwrap_or(0)),
+            ("HAVE_NR_SWITCHES", u32::from(clock.rq_nr_switches.is_some())),
+            ("HAVE_CLOCK_IDLE", u32::from(clock.rq_clock_idle.is_some())),
+        ]);
+    }
+    if let Some(cgroup) = cgroup {
+        globals.extend([("CGROUP_ROOT", cgroup.cgroup_root), ("CGROUP_ROOT_HIERARCHY_ID", cgroup.root_hierarchy_id)]);
+    }
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(btf)).override_global("ROOT_CGROUP", &machine.root_cgroup, true);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
+    }
+    loader
+        .map_max_entries(layout::MAP_CPUS, machine.possible)
+        .map_max_entries(layout::MAP_TIMES, machine.possible * TIME_SETS)
+        .map_max_entries(layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)
+        .load(OBJECT)
+        .map_err(|error| denied_or(&error, LoadError::Object))
+}
+
+fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadError> {
+    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(|_| LoadError::Missing(name))?;
+    program.load(name, btf).map_err(|error| refused(name, &error))?;
+    program.attach().map_err(|error| refused(name, &error))?;
+    Ok(())
+}
+
+/// The verifier's log is long; what it objects to stands at its end.
+fn refused(program: &'static str, error: &ProgramError) -> LoadError {
+    let reason = match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let mut lines: Vec<&str> =
+                log.lines().rev().filter(|line| !line.starts_with("processed ")).take(3).collect();
+            lines.reverse();
+            format!("{io_error}; {}", lines.join(" / "))
+        }
+        other => chain(other),
+    };
+    if error_is_denied(error) { LoadError::Denied } else { LoadError::Refused { program, reason } }
+}
+
+fn denied_or(error: &(dyn std::error::Error + 'static), other: impl FnOnce(String) -> LoadError) -> LoadError {
+    if error_is_denied(error) { LoadError::Denied } else { other(chain(error)) }
+}
+
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn error_is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.raw_os_error() == Some(libc::EPERM))
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LoadError> {
+    ebpf.take_map(name).ok_or(LoadError::Missing(name))
+}
+
+fn mapped<T: wattrace_common::pod::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    len: u32,
+) -> Result<(Mapped<T>, MapData), LoadError> {
+    let Map::Array(data) = take(ebpf, name)? else { return Err(LoadError::Missing(name)) };
+    let len = usize::try_from(len).unwrap_or(0);
+    let mapped = Mapped::new(data.fd().as_fd(), len)
+        .map_err(|error| LoadError::Object(format!("mapping `{name}` failed: {error}")))?;
+    mapped.touch();
+    Ok((mapped, data))
+}
+
+fn time_maps(ebpf: &mut Ebpf, machine: &Machine) -> Result<TimeMaps, LoadError> {
+    let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
+    let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
+    let (lost, lost_data) = mapped(ebpf, layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)?;
+    let overflow =
+        PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
+    Ok(TimeMaps::new(cpus, times, lost, overflow, vec![cpus_data, times_data, lost_data]))
+}
+
+fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {
+    let ring =
+        RingBuf::try_from(take(ebpf, layout::MAP_CGROUP_EVENTS)?).map_err(|error| LoadError::Object(chain(&error)))?;
+    attach(ebpf, "cgroup_mkdir", btf)?;
+    attach(ebpf, "cgroup_rmdir", btf)?;
+    Ok(CgroupEvents::new(ring))
+}
+
+/// Moves over the CPUs: each takes a clock pair, starts its first slice, and must name this process.
+fn visit_cpus(times: &TimeMaps, machine: &Machine) -> Result<(), LoadError> {
+    times.ask_for_clock_pairs();
+    visit::each_cpu(&machine.online, |cpu| {
+        // Bounded: a CPU on which no switch is seen after so many sleeps is not measured at all.
+        let seen = (0..1_000).find_map(|_| {
+            times.running(cpu).or_else(|| {
+                visit::switch_once();
+                None
+            })
+        });
+        let found = seen.ok_or_else(|| LoadError::SelfTest {
+            cpu,
+            found: "no switch was seen".to_owned(),
+            expected: "one per sleep".to_owned(),
+        })?;
+        machine.me.check(cpu, found)
+    })
+}
+
+impl Me {
+    /// A wrong offset can pass the verifier when it leads to another member of the same size: the
+    /// program must therefore prove that it names a process it is known to run under.
+    fn check(self, cpu: u32, found: WorkKey) -> Result<(), LoadError> {
+        use wattrace_common::sched::Work;
+        let fits = match (found.decode(), self) {
+            (Work::Cgroup(id), Self { cgroup: Some(mine), .. }) => id == mine,
+            (Work::Process { tgid, .. }, Self { cgroup: None, tgid: Some(mine) }) => tgid == mine,
+            (Work::Cgroup(_), Self { cgroup: None, .. })
+            | (Work::Process { .. }, Self { cgroup: None, tgid: None }) => true,
+            _ => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(LoadError::SelfTest { cpu, found: format!("{:?}", found.decode()), expected: format!("{self:?}") })
+    }
+}

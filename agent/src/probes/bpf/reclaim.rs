@@ -1,0 +1,53 @@
+//! Gives slots of dead workloads back, so that churn never fills the table.
+//!
+//! The kernel writes a slot only under the key it holds, or claims one whose key is 0. A dead
+//! workload's key runs nowhere, so its slot is nobody's: clearing it, key last, cannot race.
+
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+use wattrace_common::{
+    limits::{TIME_SETS, TIME_WAYS},
+    sched::{TimeSlot, WorkKey},
+};
+
+use super::times::{TimeMaps, word};
+
+impl TimeMaps {
+    /// Share of the fullest CPU's table that is taken, 0 to 1.
+    pub fn fullness(&self) -> f64 {
+        let sets = TIME_SETS as usize;
+        let used = (0..self.cpus.len()).map(|cpu| self.used_slots(cpu * sets..(cpu + 1) * sets).count());
+        used.max().unwrap_or(0) as f64 / (sets * TIME_WAYS) as f64
+    }
+
+    fn used_slots(&self, sets: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize, WorkKey)> {
+        sets.flat_map(|set| (0..TIME_WAYS).map(move |way| (set, way)))
+            .map(|(set, way)| (set, way, WorkKey(self.time_word(set, way, word!(TimeSlot, key)))))
+            .filter(|(.., key)| *key != WorkKey::IDLE)
+    }
+
+    /// Frees every slot of `dead`. The caller has read their final values, and knows that no task of
+    /// theirs will ever run again; a key whose slice is open somewhere is kept all the same.
+    ///
+    /// Returns the keys that were freed: whoever keeps their last values must forget them.
+    pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
+        let running: BTreeSet<WorkKey> =
+            (0u32..).zip(0..self.cpus.len()).filter_map(|(cpu, _)| self.running(cpu)).collect();
+        let free: BTreeSet<WorkKey> = dead.difference(&running).copied().collect();
+        let all = 0..self.times.len();
+        let slots: Vec<_> = self.used_slots(all).filter(|(.., key)| free.contains(key)).collect();
+        for (set, way, _) in slots {
+            for field in [word!(TimeSlot, time), word!(TimeSlot, comm), word!(TimeSlot, comm) + 1, word!(TimeSlot, key)]
+            {
+                if let Some(word) = self.times.word(set, way * size_of::<TimeSlot>() / 8 + field) {
+                    word.store(0, Ordering::Release);
+                }
+            }
+        }
+        for key in &free {
+            // Most keys are not there: the error says just that.
+            drop(self.overflow.remove(&key.0));
+        }
+        free
+    }
+}

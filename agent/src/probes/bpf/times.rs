@@ -1,0 +1,304 @@
+//! Reads who was on which CPU for how long, while the kernel goes on counting.
+//!
+//! Per CPU: its slot (sequence number, open slice), then its part of the table, then the slot again.
+//! Slices that ended meanwhile are short, except the one that was open at the start; so the entries
+//! of the keys that were open before and after are read again together with the slot, under an
+//! unchanged sequence number. Whatever else moved shows up in the next reading: counters only grow,
+//! nothing is read twice.
+
+use std::sync::atomic::Ordering;
+
+use aya::maps::{MapData, PerCpuHashMap};
+use wattrace_common::{
+    limits::{TIME_SETS, TIME_WAYS},
+    loss::{COUNTERS_PER_CPU, PROGRAMS, Program, REASONS, Reason, index},
+    sched::{CpuSlot, TimeSet, TimeSlot, WorkKey},
+};
+
+use super::{entries::Entries, mapped::Mapped};
+use crate::{samples::TimeReading, units::Nanos};
+
+type Overflow = PerCpuHashMap<MapData, u64, [u64; 3]>;
+
+/// The maps of `sched_switch`.
+pub struct TimeMaps {
+    pub(super) cpus: Mapped<CpuSlot>,
+    pub(super) times: Mapped<TimeSet>,
+    lost: Mapped<u64>,
+    pub(super) overflow: Overflow,
+    /// Run-queue clock up to which each CPU was accounted: an estimate never falls behind it.
+    reached: Vec<u64>,
+    /// The descriptors behind the mappings; the programs hold the maps too.
+    _data: Vec<MapData>,
+}
+
+/// What one CPU did since the program was attached, open slice included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuTotals {
+    /// CPU number.
+    pub cpu: u32,
+    /// `None`: no switch seen yet.
+    pub busy_idle: Option<(Nanos, Nanos)>,
+}
+
+/// One reading of all CPUs.
+#[derive(Clone, Debug, Default)]
+pub struct TimesReading {
+    /// Per CPU.
+    pub cpus: Vec<CpuTotals>,
+    /// Per CPU and key.
+    pub times: Vec<TimeReading>,
+    /// CPUs whose state kept changing while it was read: their open slice is one reading late.
+    pub torn: u64,
+}
+
+/// One loss counter, summed over CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Who lost.
+    pub program: Program,
+    /// Why.
+    pub reason: Reason,
+    /// How often since the program was attached.
+    pub count: u64,
+}
+
+/// A consistent copy of the words of [`CpuSlot`] that the reader needs.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    seq: u64,
+    last: u64,
+    key: WorkKey,
+    idle: u64,
+    busy: u64,
+    kernel: u64,
+    nobody: u64,
+    rest: u64,
+    /// Run-queue clock at this very moment, by the clock pair; 0 without one.
+    now: u64,
+}
+
+/// Position of a field in 8-byte words.
+macro_rules! word {
+    ($type:ty, $field:ident) => {
+        std::mem::offset_of!($type, $field) / 8
+    };
+}
+
+pub(super) use word;
+
+/// Reads of a slot before giving up: a CPU would have to switch in the middle of each.
+const TRIES: u32 = 1_000;
+/// Scans of a CPU's table before giving up, each interrupted for longer than [`LONG_SCAN`].
+const RESCANS: u32 = 16;
+/// Nanoseconds of a scan after which slices that ended meanwhile are no longer short.
+const LONG_SCAN: u64 = 200_000;
+
+impl TimeMaps {
+    pub(super) fn new(
+        cpus: Mapped<CpuSlot>,
+        times: Mapped<TimeSet>,
+        lost: Mapped<u64>,
+        overflow: Overflow,
+        data: Vec<MapData>,
+    ) -> Self {
+        let reached = vec![0; cpus.len()];
+        Self { cpus, times, lost, overflow, reached, _data: data }
+    }
+
+    /// Asks each CPU for a clock pair at its next switch.
+    pub fn ask_for_clock_pairs(&self) {
+        for cpu in 0..self.cpus.len() {
+            if let Some(want) = self.cpus.word(cpu, word!(CpuSlot, want)) {
+                want.store(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// Whose slice is open on a CPU; `None` before its first switch.
+    pub fn running(&self, cpu: u32) -> Option<WorkKey> {
+        let slot = self.slot(usize::try_from(cpu).ok()?, || Nanos(0))?;
+        (slot.last != 0).then_some(slot.key)
+    }
+
+    /// Losses by program and reason.
+    pub fn losses(&self) -> Vec<Loss> {
+        let all = PROGRAMS.iter().flat_map(|program| REASONS.iter().map(|reason| (*program, *reason)));
+        all.map(|(program, reason)| Loss { program, reason, count: self.lost(program, reason) }).collect()
+    }
+
+    fn lost(&self, program: Program, reason: Reason) -> u64 {
+        let first = index(program, reason) as usize;
+        (first..self.lost.len()).step_by(COUNTERS_PER_CPU as usize).map(|at| self.lost.load(at, 0)).sum()
+    }
+
+    /// Reads every CPU. `monotonic` reads `CLOCK_MONOTONIC`: it is called inside each CPU's reading.
+    pub fn read(&mut self, monotonic: impl Fn() -> Nanos) -> TimesReading {
+        let mut reading = TimesReading::default();
+        let mut overflow = self.read_overflow();
+        for cpu in 0..self.cpus.len() {
+            let overflow = overflow.get_mut(cpu).map(std::mem::take).unwrap_or_default();
+            self.read_cpu(cpu, &overflow, &monotonic, &mut reading);
+        }
+        self.ask_for_clock_pairs();
+        reading
+    }
+
+    fn read_cpu(
+        &mut self,
+        cpu: usize,
+        overflow: &[TimeReading],
+        monotonic: &impl Fn() -> Nanos,
+        reading: &mut TimesReading,
+    ) {
+        let number = u32::try_from(cpu).unwrap_or(u32::MAX);
+        let Some(mut before) = self.slot(cpu, monotonic).filter(|slot| slot.last != 0) else {
+            reading.cpus.push(CpuTotals { cpu: number, busy_idle: None });
+            return;
+        };
+        let mut entries = Entries::new(number, overflow);
+        for _ in 0..RESCANS {
+            entries = Entries::new(number, overflow);
+            self.scan(cpu, &mut entries);
+            let Some(after) = self.settle(cpu, before.key, &mut entries, monotonic) else { break };
+            if after.now.saturating_sub(before.now) < LONG_SCAN {
+                self.finish(number, after, entries, reading);
+                return;
+            }
+            before = after;
+        }
+        reading.torn += 1;
+        self.finish(number, Slot { now: before.last, ..before }, entries, reading);
+    }
+
+    /// Reads the slot and the entries of the keys open before and now, until nothing moved meanwhile.
+    fn settle(
+        &self,
+        cpu: usize,
+        open_before: WorkKey,
+        entries: &mut Entries,
+        monotonic: &impl Fn() -> Nanos,
+    ) -> Option<Slot> {
+        (0..TRIES).find_map(|_| {
+            let slot = self.slot(cpu, monotonic)?;
+            for key in [open_before, slot.key] {
+                if let Some(time) = self.lookup(cpu, key) {
+                    entries.set(time);
+                }
+            }
+            (self.cpus.load(cpu, word!(CpuSlot, seq)) == slot.seq).then_some(slot)
+        })
+    }
+
+    /// Adds the open slice and the per-CPU words to what the table held.
+    fn finish(&mut self, cpu: u32, slot: Slot, mut entries: Entries, reading: &mut TimesReading) {
+        let index = cpu as usize;
+        let reached = self.reached.get(index).copied().unwrap_or(0);
+        let now = slot.now.max(slot.last).max(reached);
+        if let Some(reached) = self.reached.get_mut(index) {
+            *reached = now;
+        }
+        let open = now - slot.last;
+        let (mut busy, mut idle) = (slot.busy, slot.idle);
+        if slot.key == WorkKey::IDLE {
+            idle += open;
+        } else {
+            busy += open;
+        }
+        for (key, time) in [(WorkKey::KERNEL, slot.kernel), (WorkKey::NOBODY, slot.nobody), (WorkKey::REST, slot.rest)]
+        {
+            if time > 0 || slot.key == key {
+                entries.push(key, time, [0; 16]);
+            }
+        }
+        if slot.key != WorkKey::IDLE {
+            entries.add(slot.key, open);
+        }
+        reading.cpus.push(CpuTotals { cpu, busy_idle: Some((Nanos(busy), Nanos(idle))) });
+        reading.times.append(&mut entries.into_list());
+    }
+
+    /// One consistent copy of a CPU's slot, or `None` when it never stood still.
+    fn slot(&self, cpu: usize, monotonic: impl Fn() -> Nanos) -> Option<Slot> {
+        let load = |word| self.cpus.load(cpu, word);
+        (0..TRIES).find_map(|_| {
+            let seq = load(word!(CpuSlot, seq));
+            let pair_rq = load(word!(CpuSlot, pair_rq));
+            let since_pair = monotonic().0.saturating_sub(load(word!(CpuSlot, pair_mono)));
+            let slot = Slot {
+                seq,
+                last: load(word!(CpuSlot, last)),
+                key: WorkKey(load(word!(CpuSlot, key))),
+                idle: load(word!(CpuSlot, idle)),
+                busy: load(word!(CpuSlot, busy)),
+                kernel: load(word!(CpuSlot, kernel)),
+                nobody: load(word!(CpuSlot, nobody)),
+                rest: load(word!(CpuSlot, rest)),
+                now: if pair_rq == 0 { 0 } else { pair_rq + since_pair },
+            };
+            let still = seq.is_multiple_of(2) && load(word!(CpuSlot, seq)) == seq;
+            still.then_some(slot)
+        })
+    }
+
+    fn scan(&self, cpu: usize, entries: &mut Entries) {
+        let sets = TIME_SETS as usize;
+        for set in cpu * sets..(cpu + 1) * sets {
+            for way in 0..TIME_WAYS {
+                let key = WorkKey(self.time_word(set, way, word!(TimeSlot, key)));
+                if key != WorkKey::IDLE {
+                    entries.push(key, self.time_word(set, way, word!(TimeSlot, time)), self.comm(set, way));
+                }
+            }
+        }
+    }
+
+    pub(super) fn time_word(&self, set: usize, way: usize, word: usize) -> u64 {
+        self.times.load(set, way * size_of::<TimeSlot>() / 8 + word)
+    }
+
+    fn comm(&self, set: usize, way: usize) -> [u8; 16] {
+        let first = word!(TimeSlot, comm);
+        join(self.time_word(set, way, first), self.time_word(set, way, first + 1))
+    }
+
+    /// The entry of one key on one CPU, wherever it stands.
+    fn lookup(&self, cpu: usize, key: WorkKey) -> Option<TimeReading> {
+        let number = u32::try_from(cpu).ok()?;
+        let set = cpu * TIME_SETS as usize + key.set() as usize;
+        let found = (0..TIME_WAYS).find(|way| self.time_word(set, *way, word!(TimeSlot, key)) == key.0);
+        if let Some(way) = found.filter(|_| key != WorkKey::IDLE) {
+            let time = Nanos(self.time_word(set, way, word!(TimeSlot, time)));
+            return Some(TimeReading { cpu: number, key, time, comm: self.comm(set, way) });
+        }
+        if self.lost(Program::Sched, Reason::Busy) == 0 {
+            return None;
+        }
+        let values = self.overflow.get(&key.0, 0).ok()?;
+        values.get(cpu).filter(|[time, ..]| *time > 0).map(|value| overflow_reading(number, key, value))
+    }
+
+    /// The overflow map per CPU; no system call as long as it was never used.
+    fn read_overflow(&self) -> Vec<Vec<TimeReading>> {
+        let mut per_cpu = vec![Vec::new(); self.cpus.len()];
+        if self.lost(Program::Sched, Reason::Busy) == 0 {
+            return per_cpu;
+        }
+        for (key, values) in self.overflow.iter().flatten() {
+            for ((cpu, list), value) in (0u32..).zip(&mut per_cpu).zip(values.iter()) {
+                if value.first().is_some_and(|time| *time > 0) {
+                    list.push(overflow_reading(cpu, WorkKey(key), value));
+                }
+            }
+        }
+        per_cpu
+    }
+}
+
+fn overflow_reading(cpu: u32, key: WorkKey, &[time, a, b]: &[u64; 3]) -> TimeReading {
+    TimeReading { cpu, key, time: Nanos(time), comm: join(a, b) }
+}
+
+fn join(a: u64, b: u64) -> [u8; 16] {
+    (u128::from(a) | u128::from(b) << 64).to_le_bytes()
+}

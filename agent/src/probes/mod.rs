@@ -1,0 +1,14 @@
+//! The edge in: files, counters and kernel maps, read and not judged.
+//!
+//! Every filesystem probe takes its root as an argument: containers need it, tests use it.
+
+pub mod bpf;
+mod file;
+pub mod hardware;
+pub mod model;
+pub mod parse;
+pub mod powercap;
+pub mod procfs;
+pub mod topology;
+
+pub use file::FileError;

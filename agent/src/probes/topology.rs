@@ -1,0 +1,131 @@
+//! Which CPUs there are, on which socket and die each sits, and which share a core.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    file::{self, FileError},
+    parse,
+};
+use crate::samples::Place;
+
+/// Where one CPU sits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// Socket and die.
+    pub place: Place,
+    /// Hardware threads of the same core, this CPU included.
+    pub siblings: Vec<u32>,
+}
+
+/// The CPUs of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// CPUs that may ever come online: what per-CPU kernel maps are sized by.
+    pub possible: Vec<u32>,
+    /// Online CPUs by number. The kernel says nothing of the place of an offline CPU.
+    pub cpus: BTreeMap<u32, Cpu>,
+}
+
+impl Topology {
+    /// Socket and die of an online CPU.
+    pub fn place(&self, cpu: u32) -> Option<Place> {
+        self.cpus.get(&cpu).map(|cpu| cpu.place)
+    }
+
+    /// Sockets that have an online CPU.
+    pub fn sockets(&self) -> u32 {
+        let sockets: std::collections::BTreeSet<_> = self.cpus.values().map(|cpu| cpu.place.socket).collect();
+        u32::try_from(sockets.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Reads the topology below `<root>/sys/devices/system/cpu`.
+pub fn read(root: &Path) -> Result<Topology, FileError> {
+    let base = root.join("sys/devices/system/cpu");
+    let possible = file::parse(&base.join("possible"), parse::cpu_list)?;
+    let online = file::parse(&base.join("online"), parse::cpu_list)?;
+    let mut cpus = BTreeMap::new();
+    for cpu in online {
+        match read_cpu(&base.join(format!("cpu{cpu}/topology")), cpu) {
+            Ok(found) => drop(cpus.insert(cpu, found)),
+            // It went offline between the two reads.
+            Err(error) if error.is_absent() && !is_online(&base, cpu) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Topology { possible, cpus })
+}
+
+fn is_online(base: &Path, cpu: u32) -> bool {
+    file::parse(&base.join("online"), parse::cpu_list).is_ok_and(|online| online.contains(&cpu))
+}
+
+fn read_cpu(topology: &Path, cpu: u32) -> Result<Cpu, FileError> {
+    let id = |name: &str| file::parse(&topology.join(name), parse::signed);
+    // -1: firmware that does not say; then the machine is one socket of one die.
+    let known = |id: i64| u32::try_from(id).unwrap_or(0);
+    let socket = known(id("physical_package_id")?);
+    let die = match id("die_id") {
+        Ok(die) => known(die),
+        Err(error) if error.is_absent() => 0,
+        Err(error) => return Err(error),
+    };
+    let siblings = match file::parse(&topology.join("thread_siblings_list"), parse::cpu_list) {
+        Ok(siblings) => siblings,
+        Err(error) if error.is_absent() => vec![cpu],
+        Err(error) => return Err(error),
+    };
+    Ok(Cpu { place: Place { socket, die }, siblings })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn machine(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a directory");
+        for (path, text) in files {
+            let path = root.path().join("sys/devices/system/cpu").join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+            fs::write(path, text).expect("a file");
+        }
+        root
+    }
+
+    #[test]
+    fn offline_cpus_have_no_place() {
+        let root = machine(&[
+            ("possible", "0-3\n"),
+            ("online", "0,2\n"),
+            ("cpu0/topology/physical_package_id", "0\n"),
+            ("cpu0/topology/die_id", "1\n"),
+            ("cpu0/topology/thread_siblings_list", "0,2\n"),
+            ("cpu2/topology/physical_package_id", "1\n"),
+        ]);
+        let topology = read(root.path()).expect("a topology");
+        assert_eq!(topology.possible, [0, 1, 2, 3]);
+        assert_eq!(topology.cpus[&0], Cpu { place: Place { socket: 0, die: 1 }, siblings: vec![0, 2] });
+        assert_eq!(topology.cpus[&2], Cpu { place: Place { socket: 1, die: 0 }, siblings: vec![2] });
+        assert_eq!((topology.place(1), topology.sockets()), (None, 2));
+    }
+
+    #[test]
+    fn unknown_ids_are_the_only_socket() {
+        let files = [("possible", "0\n"), ("online", "0\n")];
+        let ids = [("cpu0/topology/physical_package_id", "-1\n"), ("cpu0/topology/die_id", "-1\n")];
+        let root = machine(&[files, ids].concat());
+        assert_eq!(read(root.path()).expect("a topology").place(0), Some(Place::default()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let files = [("possible", "0\n"), ("online", "0\n")];
+        let missing = read(machine(&files).path()).expect_err("no package id").to_string();
+        assert!(missing.contains("cpu0/topology/physical_package_id"), "{missing}");
+        let root = machine(&[files[0], files[1], ("cpu0/topology/physical_package_id", "zero\n")]);
+        let malformed = read(root.path()).expect_err("no number").to_string();
+        assert!(malformed.contains("expected an integer, found \"zero\\n\""), "{malformed}");
+    }
+}

@@ -1,0 +1,135 @@
+//! On-CPU time: from totals since attach to who used which part of the machine in an interval.
+//!
+//! Readings may come more often than intervals end. Totals only grow, except that the open slice is an
+//! estimate on another clock: where a total seems to fall, nothing is booked until it has caught up.
+//! It stops at kernel keys; whose cgroup that is, identity knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wattrace_common::sched::WorkKey;
+
+use super::{Instant, Place, Reading};
+use crate::units::Nanos;
+
+/// Who used the CPUs in one interval.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UsageSample {
+    /// When the interval began and ended.
+    pub from: Instant,
+    /// See `from`.
+    pub to: Instant,
+    /// CPUs that were online at the end.
+    pub cpus: u64,
+    /// Time of all tasks but idle, by place, from the CPUs' own totals.
+    pub busy: BTreeMap<Place, Nanos>,
+    /// Time of the idle tasks. A CPU that was offline in between has none.
+    pub idle: Nanos,
+    /// On-CPU time by key and place. Keys that did not run are absent.
+    pub work: BTreeMap<WorkKey, BTreeMap<Place, Nanos>>,
+    /// Names of processes, by key.
+    pub comms: BTreeMap<WorkKey, [u8; 16]>,
+}
+
+impl UsageSample {
+    /// Length of the interval, suspended time left out.
+    pub fn span(&self) -> Nanos {
+        self.to.monotonic.saturating_sub(self.from.monotonic)
+    }
+
+    /// Busy time of the whole machine.
+    pub fn busy_total(&self) -> Nanos {
+        self.busy.values().copied().sum()
+    }
+
+    /// Share of the CPUs' time that neither tasks nor idle account for: `|Σ − CPUs·Δt| / (CPUs·Δt)`.
+    /// `None` for an interval without time.
+    pub fn unaccounted(&self) -> Option<f64> {
+        let whole = self.cpus.saturating_mul(self.span().0);
+        let seen = self.busy_total().0.saturating_add(self.idle.0);
+        (whole > 0).then(|| whole.abs_diff(seen) as f64 / whole as f64)
+    }
+}
+
+/// What is kept between readings.
+#[derive(Clone, Debug, Default)]
+pub struct UsageTracker {
+    /// Highest totals seen, by CPU and key.
+    work: BTreeMap<(u32, WorkKey), Nanos>,
+    busy: BTreeMap<u32, Nanos>,
+    idle: BTreeMap<u32, Nanos>,
+    started: bool,
+    sample: UsageSample,
+}
+
+impl UsageTracker {
+    /// Takes a reading. The first one only marks where counting starts; what first shows up later began
+    /// after it, so that it counts in full.
+    pub fn observe(&mut self, reading: &Reading) {
+        if !self.started {
+            self.sample.from = reading.at;
+        }
+        self.sample.to = reading.at;
+        self.observe_cpus(reading);
+        let places: BTreeMap<u32, Place> = reading.cpus.iter().map(|cpu| (cpu.cpu, cpu.place)).collect();
+        for time in &reading.times {
+            let delta = advance(&mut self.work, (time.cpu, time.key), time.time, self.started);
+            if delta.0 > 0 {
+                // A CPU that topology does not know counts as socket 0, die 0.
+                let place = places.get(&time.cpu).copied().unwrap_or_default();
+                *self.sample.work.entry(time.key).or_default().entry(place).or_default() += delta;
+            }
+            if time.comm != [0; 16] {
+                self.sample.comms.insert(time.key, time.comm);
+            }
+        }
+        self.started = true;
+    }
+
+    fn observe_cpus(&mut self, reading: &Reading) {
+        self.sample.cpus = 0;
+        for cpu in &reading.cpus {
+            if let Some(busy) = cpu.busy {
+                *self.sample.busy.entry(cpu.place).or_default() += advance(&mut self.busy, cpu.cpu, busy, self.started);
+            }
+            self.sample.cpus += u64::from(cpu.online);
+            match cpu.idle {
+                Some(idle) => {
+                    // A CPU that comes online has idled in the dark: its idle time starts here.
+                    self.sample.idle += advance(&mut self.idle, cpu.cpu, idle, false);
+                }
+                None => {
+                    self.idle.remove(&cpu.cpu);
+                }
+            }
+        }
+    }
+
+    /// Forgets keys whose counters the reader has given back to the kernel: should one return, it starts from 0.
+    pub fn forget(&mut self, keys: &BTreeSet<WorkKey>) {
+        self.work.retain(|(_, key), _| !keys.contains(key));
+    }
+
+    /// Keys that were seen before and have not run in this interval so far: candidates for being dead.
+    pub fn quiet(&self) -> BTreeSet<WorkKey> {
+        self.work.keys().map(|(_, key)| *key).filter(|key| !self.sample.work.contains_key(key)).collect()
+    }
+
+    /// Ends the interval.
+    pub fn close(&mut self) -> UsageSample {
+        let next = UsageSample { from: self.sample.to, to: self.sample.to, ..UsageSample::default() };
+        std::mem::replace(&mut self.sample, next)
+    }
+}
+
+/// The growth of a total, which is kept at its highest. A total seen for the first time grew from 0 when
+/// `from_zero`, else it starts here.
+fn advance<K: Ord>(totals: &mut BTreeMap<K, Nanos>, key: K, total: Nanos, from_zero: bool) -> Nanos {
+    let start = if from_zero { Nanos(0) } else { total };
+    let highest = totals.entry(key).or_insert(start);
+    let delta = total.saturating_sub(*highest);
+    *highest = (*highest).max(total);
+    delta
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What is kept per zone between two readings, and what an interval of a zone amounts to.
+//!
+//! A zone may be polled several times within an interval, because its counter wraps faster than the
+//! interval is long. Zones are independent: an error of one costs no other its delta. It stops at
+//! energy per zone; whose energy it is, attribution decides.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Instant, ZoneInfo, ZoneKey, ZoneReading,
+    counter::{Bounds, Step, is_gap, step},
+};
+use crate::units::{Microjoules, Nanos};
+
+/// Why the energy of a span of time is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownReason {
+    /// The counter did not continue.
+    Reset,
+    /// Suspended, or too long between two readings.
+    Gap,
+    /// The zone could not be read.
+    Error,
+}
+
+impl UnknownReason {
+    /// The name metrics use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Gap => "gap",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One zone's interval.
+///
+/// `covered + Σ unknown` is the time between the readings that were settled. A span that ends in a
+/// failed read is settled by the next good read, which may lie in a later interval: then that
+/// interval covers more time than it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneSample {
+    /// Which zone.
+    pub key: ZoneKey,
+    /// Energy used in `covered`.
+    pub energy: Microjoules,
+    /// Time that `energy` accounts for. 0: nothing is known of this interval, `energy` is no measurement.
+    pub covered: Nanos,
+    /// Time whose energy is unknown, by reason, suspended time included.
+    pub unknown: [(UnknownReason, Nanos); 3],
+}
+
+impl ZoneSample {
+    const fn new(key: ZoneKey) -> Self {
+        const NONE: Nanos = Nanos(0);
+        let unknown = [(UnknownReason::Reset, NONE), (UnknownReason::Gap, NONE), (UnknownReason::Error, NONE)];
+        Self { key, energy: Microjoules(0), covered: NONE, unknown }
+    }
+
+    /// Time whose energy is unknown, all reasons.
+    pub fn unknown_time(&self) -> Nanos {
+        self.unknown.iter().fold(Nanos(0), |sum, (_, span)| saturating_sum(sum, *span))
+    }
+
+    fn known(&mut self, energy: Microjoules, span: Nanos) {
+        self.energy = self.energy.saturating_add(energy);
+        self.covered = saturating_sum(self.covered, span);
+    }
+
+    fn lost(&mut self, why: UnknownReason, span: Nanos) {
+        if let Some((_, total)) = self.unknown.iter_mut().find(|(reason, _)| *reason == why) {
+            *total = saturating_sum(*total, span);
+        }
+    }
+}
+
+/// The readings of all zones, accumulated until the interval is closed.
+#[derive(Clone, Debug, Default)]
+pub struct ZoneTracker {
+    zones: BTreeMap<ZoneKey, Tracked>,
+}
+
+impl ZoneTracker {
+    /// Takes one reading of one zone. The first reading of a zone only marks where it starts.
+    pub fn observe(&mut self, zone: &ZoneInfo, reading: &ZoneReading) {
+        let bounds = Bounds::from(zone);
+        let tracked = self.zones.entry(zone.key).or_insert_with(|| Tracked::new(zone.key));
+        match reading.counter {
+            Ok(value) => tracked.good(value, reading.at, &bounds),
+            Err(_) => tracked.failed(reading.at, &bounds),
+        }
+    }
+
+    /// Ends the interval: one sample per zone ever observed, in the order of their keys.
+    pub fn close(&mut self) -> Vec<ZoneSample> {
+        self.zones.values_mut().map(Tracked::close).collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Tracked {
+    last: Last,
+    sample: ZoneSample,
+}
+
+/// Up to where the zone's time is settled.
+#[derive(Clone, Copy, Debug)]
+enum Last {
+    /// No reading yet.
+    Nothing,
+    /// This value at this instant; `failed`: reads after it failed.
+    Value { value: Microjoules, at: Instant, failed: bool },
+    /// No value to compare with; everything before is settled.
+    Unreadable { since: Instant },
+}
+
+impl Tracked {
+    fn new(key: ZoneKey) -> Self {
+        Self { last: Last::Nothing, sample: ZoneSample::new(key) }
+    }
+
+    fn good(&mut self, value: Microjoules, at: Instant, bounds: &Bounds) {
+        match self.last {
+            Last::Nothing => {}
+            Last::Unreadable { since } => self.sample.lost(UnknownReason::Error, elapsed(since, at)),
+            Last::Value { value: before, at: since, failed } => {
+                let span = elapsed(since, at);
+                match step(Some((before, since)), (value, at), bounds) {
+                    Step::Delta(energy) | Step::Wrapped(energy) => self.sample.known(energy, span),
+                    Step::Reset => self.sample.lost(UnknownReason::Reset, span),
+                    // Without the failed reads in between the gap would not have opened.
+                    Step::Gap if failed => self.sample.lost(UnknownReason::Error, span),
+                    Step::Gap | Step::First => self.sample.lost(UnknownReason::Gap, span),
+                }
+            }
+        }
+        self.last = Last::Value { value, at, failed: false };
+    }
+
+    fn failed(&mut self, at: Instant, bounds: &Bounds) {
+        self.last = match self.last {
+            Last::Nothing => Last::Unreadable { since: at },
+            Last::Value { value, at: since, .. } if !is_gap(since, at, bounds) => {
+                Last::Value { value, at: since, failed: true }
+            }
+            // Too old to be compared with anything that may come: its time is settled as unknown now,
+            // so that a zone that never returns does not hide it.
+            Last::Value { at: since, .. } | Last::Unreadable { since } => {
+                self.sample.lost(UnknownReason::Error, elapsed(since, at));
+                Last::Unreadable { since: at }
+            }
+        };
+    }
+
+    fn close(&mut self) -> ZoneSample {
+        let next = ZoneSample::new(self.sample.key);
+        std::mem::replace(&mut self.sample, next)
+    }
+}
+
+/// A record of another boot may hold any instants: their sum must not panic.
+fn saturating_sum(one: Nanos, other: Nanos) -> Nanos {
+    Nanos(one.0.saturating_add(other.0))
+}
+
+/// Real time between two instants: a suspend counts.
+fn elapsed(since: Instant, at: Instant) -> Nanos {
+    at.boottime.saturating_sub(since.boottime)
+}
+
+#[cfg(test)]
+mod tests;

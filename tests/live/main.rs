@@ -1,0 +1,1 @@
+//! The real programs on this kernel, against truth the tests make themselves. Needs root and BTF.

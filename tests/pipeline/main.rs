@@ -1,0 +1,4 @@
+//! Whole-program and fixture tests that need no rights.
+
+mod btf;
+mod powercap;
