@@ -2,7 +2,8 @@
 
 use std::{path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::{
     ebpf,
@@ -39,9 +40,12 @@ pub fn tidy(report: &mut Report) {
 pub fn unit_tests(report: &mut Report, all: bool) {
     let inner = ["-p", "wattrace", "-p", "wattrace-common", "-p", "xtask", "--lib", "--bins"];
     let outer = ["--workspace", "--exclude", "wattrace-tests"];
-    let mut command = shell::cargo();
-    command.args(["test", "--no-fail-fast"]).args(if all { &outer[..] } else { &inner[..] });
-    report.tests("unit tests", || libtest(&mut command));
+    let helpers = ["-p", "wattrace-tests", "--lib", "--bins"];
+    let run = |args: &[&str]| libtest(shell::cargo().args(["test", "--no-fail-fast"]).args(args));
+    report.tests("unit tests", || run(if all { &outer } else { &inner }));
+    if all {
+        report.tests("test helpers", || run(&helpers));
+    }
 }
 
 /// The committed kernel object against a fresh build.
@@ -68,21 +72,52 @@ pub fn object(report: &mut Report) -> Result<()> {
 
 /// The real program on made-up machines: no rights needed.
 pub fn pipeline(report: &mut Report, long: bool) {
-    if has("tests/pipeline/main.rs") && build_program(report) {
-        report.tests("pipeline", || libtest(&mut whole_program("pipeline", long)));
-    }
+    let Some(suites) = suites(report, "tests/pipeline/") else { return };
+    report.tests("pipeline", || libtest(whole_program(&suites, long).args(["--", "--show-output"])));
 }
 
 /// The real program on this kernel: root and kernel types needed.
 pub fn live(report: &mut Report, long: bool) {
-    if !has("tests/live/main.rs") {
-        return;
-    }
+    let Some(suites) = suites(report, "tests/live/") else { return };
     if let Some(reason) = cannot_run_live() {
         report.skip("live", reason);
-    } else if build_program(report) {
-        report.tests("live", || libtest(whole_program("live", long).arg("--test-threads=1")));
+    } else {
+        let one_by_one = ["--", "--show-output", "--test-threads=1"];
+        report.tests("live", || libtest(whole_program(&suites, long).args(one_by_one)));
     }
+}
+
+/// Names of the test programs whose source lies in `folder`, with the program they run built; nothing
+/// when there are none, or the build failed, which is reported.
+fn suites(report: &mut Report, folder: &str) -> Option<Vec<String>> {
+    let metadata = shell::output(shell::cargo().args(["metadata", "--no-deps", "--format-version", "1"]));
+    let suites = metadata.and_then(|text| test_targets(&text, &shell::root().join(folder)));
+    let ready = suites.and_then(|suites| {
+        if !suites.is_empty() {
+            shell::run(shell::cargo().args(["build", "-p", "wattrace"]))?;
+        }
+        Ok(suites)
+    });
+    match ready {
+        Ok(suites) => Some(suites).filter(|suites| !suites.is_empty()),
+        Err(error) => {
+            report.check(folder, || Err(error));
+            None
+        }
+    }
+}
+
+/// Names of the test targets in cargo's metadata whose source lies in `folder`.
+fn test_targets(metadata: &str, folder: &Path) -> Result<Vec<String>> {
+    let metadata: Value = serde_json::from_str(metadata).context("cargo metadata is no JSON")?;
+    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let targets = list(&metadata, "packages").iter().flat_map(|package| list(package, "targets")).collect::<Vec<_>>();
+    let is_suite = |target: &&Value| {
+        let source = target.get("src_path").and_then(Value::as_str).unwrap_or_default();
+        list(target, "kind").contains(&Value::from("test")) && Path::new(source).starts_with(folder)
+    };
+    let name = |target: &Value| target.get("name").and_then(Value::as_str).map(str::to_owned);
+    Ok(targets.iter().filter(is_suite).filter_map(name).collect())
 }
 
 fn cannot_run_live() -> Option<&'static str> {
@@ -95,19 +130,12 @@ fn cannot_run_live() -> Option<&'static str> {
     }
 }
 
-/// The whole-program tests run a program that is built before them; only a failure is reported.
-fn build_program(report: &mut Report) -> bool {
-    let built = shell::succeeds(shell::cargo().args(["build", "-p", "wattrace"]));
-    let is_built = matches!(built, Ok(true));
-    if !is_built {
-        report.check("build wattrace", || built);
-    }
-    is_built
-}
-
-fn whole_program(suite: &str, long: bool) -> Command {
+fn whole_program(suites: &[String], long: bool) -> Command {
     let mut command = shell::cargo();
-    command.args(["test", "--no-fail-fast", "-p", "wattrace-tests", "--test", suite, "--", "--show-output"]);
+    command.args(["test", "--no-fail-fast", "-p", "wattrace-tests"]);
+    for suite in suites {
+        command.args(["--test", suite]);
+    }
     command.env(PROGRAM, shell::program("debug"));
     if long {
         command.env(LONG, "1");
@@ -122,4 +150,28 @@ fn libtest(command: &mut Command) -> Result<Outcome> {
 
 fn has(file: &str) -> bool {
     shell::root().join(file).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_found_by_their_folder() {
+        let target = |kind: &str, name: &str, path: &str| {
+            format!(r#"{{"kind":["{kind}"],"name":"{name}","src_path":"{path}"}}"#)
+        };
+        let targets = [
+            target("test", "pipeline", "/w/tests/pipeline/main.rs"),
+            target("test", "btf", "/w/tests/pipeline/btf.rs"),
+            target("test", "live", "/w/tests/live/main.rs"),
+            target("lib", "helpers", "/w/tests/pipeline/lib.rs"),
+        ];
+        let metadata = format!(r#"{{"packages":[{{"targets":[]}},{{"targets":[{}]}}]}}"#, targets.join(","));
+        let found = |folder: &str| test_targets(&metadata, Path::new(folder)).unwrap();
+        assert_eq!(found("/w/tests/pipeline/"), ["pipeline", "btf"]);
+        assert_eq!(found("/w/tests/live/"), ["live"]);
+        assert_eq!(found("/w/tests/vm/"), [""; 0]);
+        assert!(test_targets("", Path::new("/")).is_err());
+    }
 }

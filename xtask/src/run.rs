@@ -24,7 +24,7 @@ const PACE: Duration = Duration::from_secs(2);
 
 Without rights wattrace runs with what it may read, and says what is missing.")]
 pub struct Args {
-    /// Arguments for `wattrace once`; without any, `--interval 5s`
+    /// Arguments for `wattrace once`; without any, `--interval 5s`, or 10s when not root
     #[arg(last = true)]
     pub rest: Vec<String>,
 }
@@ -78,11 +78,16 @@ fn once(program: &Path, rights: Rights, rest: &[String]) -> Command {
     }
     command.arg("once");
     if rest.is_empty() {
-        command.args(["--interval", "5s"])
+        command.args(["--interval", interval(rights, shell::is_root())])
     } else {
         command.args(rest)
     };
     command
+}
+
+/// Short intervals are for root: fine-grained energy readings are a side channel.
+const fn interval(rights: Rights, is_root: bool) -> &'static str {
+    if is_root || matches!(rights, Rights::Sudo) { "5s" } else { "10s" }
 }
 
 const fn rights(are_held: bool, can_ask: bool) -> Rights {
@@ -131,9 +136,16 @@ mod tests {
     }
 
     #[test]
+    fn short_intervals_are_for_root() {
+        assert_eq!(interval(Rights::Held, true), "5s");
+        assert_eq!(interval(Rights::Held, false), "10s");
+        assert_eq!(interval(Rights::Sudo, false), "5s");
+    }
+
+    #[test]
     fn arguments_replace_the_default_interval() {
         let line = |rights, rest: &[String]| shell::shown(&once(Path::new("/x/wattrace"), rights, rest));
-        assert_eq!(line(Rights::Held, &[]), "wattrace once --interval 5s");
+        assert_eq!(line(Rights::Sudo, &[]), "sudo -- /x/wattrace once --interval 5s");
         assert_eq!(line(Rights::Sudo, &["--json".to_owned()]), "sudo -- /x/wattrace once --json");
     }
 }

@@ -1,5 +1,7 @@
 //! Damaged blobs: nothing panics and every search ends, whatever the bytes say.
 
+use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -81,6 +83,16 @@ fn ask(bytes: &[u8]) {
         let name = btf.get(id).and_then(|ty| btf.name(ty.name)).unwrap_or_default();
         let _member = btf.member(name, "a.b");
         let _args = btf.tracepoint_args(name);
+    }
+}
+
+#[test]
+fn the_fuzzers_corpus_is_read_to_an_end() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/btf");
+    let inputs: Vec<_> = fs::read_dir(corpus).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(inputs.iter().any(|bytes| Btf::parse(bytes).is_ok_and(|btf| resolve(&btf).sched.is_ok())));
+    for bytes in &inputs {
+        ask(bytes);
     }
 }
 

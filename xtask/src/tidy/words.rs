@@ -48,8 +48,11 @@ fn attribute(rest: &[Token<'_>]) -> Option<(usize, &'static str)> {
     rest.first().map(|token| (token.line, text))
 }
 
-/// Every file says in its first line what it is for.
+/// Every file says in its first line what it is for. A `tests.rs` says so by its name.
 pub(super) fn module_docs(path: &str, text: &str) -> Option<Finding> {
+    if path.ends_with("/tests.rs") {
+        return None;
+    }
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("#!["));
     let documented = first.is_some_and(|line| line.starts_with("//!"));
     (!documented)
@@ -118,6 +121,7 @@ mod tests {
     fn a_file_without_docs_is_found() {
         assert!(module_docs("x.rs", "use a;\n//! late").is_some());
         assert!(module_docs("x.rs", "").is_some());
+        assert!(module_docs("x/tests.rs", "").is_none());
         assert!(module_docs("x.rs", "\n//! What it is for.\nuse a;").is_none());
         assert!(module_docs("x.rs", "#![no_std]\n//! What it is for.").is_none());
     }
