@@ -141,8 +141,10 @@ pub struct CpuSlot {
     pub pid: u64,
     /// `rq->nr_switches` at the last switch: tells the same, also where the task is the same again.
     pub switches: u64,
+    /// Address of the running task: asked for its last stint after a switch that was not reported.
+    pub task: u64,
     /// Reserved, zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<TimeSlot>() == 32);

@@ -70,6 +70,7 @@ fn copy_path(path: *const u8, into: &mut [u8; CGROUP_PATH_MAX], cpu: u32, progra
 #[inline(always)]
 fn send(event: &CgroupEvent, len: usize) -> Result<(), i32> {
     // SAFETY: `event` is CgroupEvent-sized and `len` is below the size of its last field.
-    let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(event).cast::<u64>().cast::<u8>(), HEADER + len) };
+    let bytes =
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(event).cast::<u64>().cast::<u8>(), HEADER + len) };
     CGROUP_EVENTS.output::<[u8]>(bytes, 0)
 }

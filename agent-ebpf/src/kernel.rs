@@ -4,7 +4,7 @@
 //! verifier sees constants and checks each access against the same BTF, so an offset that does not
 //! lead to a member of that size is refused at load.
 
-use aya_ebpf::Global;
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
 
 /// Declares offsets that the loader overrides by name.
 macro_rules! offsets {
@@ -29,7 +29,10 @@ offsets! {
     RQ_CLOCK,
     /// `sched_info.last_arrival` of `task_struct`.
     TASK_LAST_ARRIVAL,
-    RQ_CLOCK_IDLE,
+    /// `se.sum_exec_runtime` of `task_struct`.
+    TASK_SUM_EXEC_RUNTIME,
+    /// `se.prev_sum_exec_runtime` of `task_struct`: the former, when the task was last switched in.
+    TASK_PREV_SUM_EXEC_RUNTIME,
     RQ_NR_SWITCHES,
     CSS_SET_DFL_CGRP,
     CGROUP_KN,
@@ -46,9 +49,9 @@ pub static HAVE_RQ_CLOCK: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static HAVE_LAST_ARRIVAL: Global<u32> = Global::new(0);
 
-/// 1 where `rq.clock_idle` exists (and the run queue can be reached).
+/// 1 where a task that left can be asked for its last stint: the fields exist and kernel memory may be copied.
 #[unsafe(no_mangle)]
-pub static HAVE_CLOCK_IDLE: Global<u32> = Global::new(0);
+pub static HAVE_STINTS: Global<u32> = Global::new(0);
 
 /// 1 where `rq.nr_switches` exists (and the run queue can be reached).
 #[unsafe(no_mangle)]
@@ -87,6 +90,25 @@ impl Kptr {
     #[inline(always)]
     pub fn follow(self, offset: &Global<u32>) -> Self {
         Self(self.read(offset))
+    }
+
+    /// The address as a number, to be kept until [`Kptr::from_word`].
+    #[inline(always)]
+    pub fn word(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// An address that was kept. What it points to may be gone: only [`Kptr::copy`] may be used on it.
+    #[inline(always)]
+    pub fn from_word(word: u64) -> Self {
+        Self(word as *const u8)
+    }
+
+    /// Copies a field of an object that may be gone.
+    #[inline(always)]
+    pub fn copy<T: Copy>(self, offset: &Global<u32>) -> Option<T> {
+        // SAFETY: the helper checks the address and fails on one that cannot be read.
+        unsafe { bpf_probe_read_kernel(self.0.wrapping_add(offset.load() as usize).cast::<T>()) }.ok()
     }
 
     /// Reads a 16-byte `comm`, as two words.

@@ -75,7 +75,7 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr, next: Kptr) {
         return;
     }
     if unreported_switch(slot, prev, next) {
-        split_slice(slot, cpu, now, prev, next);
+        split_slice(slot, cpu, now, prev);
     }
     let slice = now - slot.last;
     account(slot, cpu, slice, Some(prev));
@@ -94,42 +94,49 @@ fn unreported_switch(slot: &mut CpuSlot, prev: Kptr, next: Kptr) -> bool {
     switches != expected
 }
 
-/// Shares out a stretch in which switches were not reported. The scheduler's own stamps tell when the
-/// task that leaves came in, and when the CPU last went idle; what lies before is the task's seen last.
+/// Shares out a stretch in which switches were not reported: the task seen last has what the scheduler
+/// says it ran, the task that leaves has the time since its arrival, and what lies between was idle.
 #[inline(never)]
-fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr, next: Kptr) {
-    let arrival = arrival(prev, next);
+fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
+    let (left, arrival) = (departure(slot, now), arrival(prev, now));
     if arrival < slot.last || arrival > now {
         loss::count(cpu, Program::Sched, Reason::NoStart);
         return;
     }
     loss::count(cpu, Program::Sched, Reason::Missed);
-    let idle_from = clock_idle(next);
-    if idle_from > slot.last && idle_from < arrival {
-        let slice = idle_from - slot.last;
-        account(slot, cpu, slice, None);
-        publish(&mut slot.key, WorkKey::IDLE.0);
-        publish(&mut slot.last, idle_from);
-    }
-    let slice = arrival - slot.last;
+    let left = if left < arrival { left } else { arrival };
+    let slice = left - slot.last;
     account(slot, cpu, slice, None);
+    add(addr_of_mut!(slot.idle), arrival - left);
     publish(&mut slot.key, key_of(prev).0);
     publish(&mut slot.last, arrival);
 }
 
-/// When a task was switched in, by the run-queue clock; 0 where the kernel does not say.
+/// When the task seen last stopped running: its stint, by the scheduler's own account, after it came in.
+/// `now` where that cannot be read.
 #[inline(always)]
-fn arrival(task: Kptr, next: Kptr) -> u64 {
-    if task.read::<u32>(&TASK_PID) != 0 {
-        return if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 };
+fn departure(slot: &CpuSlot, now: u64) -> u64 {
+    if HAVE_STINTS.load() == 0 {
+        return now;
     }
-    clock_idle(next)
+    let task = Kptr::from_word(slot.task);
+    let pid: u32 = task.copy(&TASK_PID).unwrap_or(0);
+    let total: u64 = task.copy(&TASK_SUM_EXEC_RUNTIME).unwrap_or(0);
+    let before: u64 = task.copy(&TASK_PREV_SUM_EXEC_RUNTIME).unwrap_or(0);
+    if u64::from(pid) != slot.pid || total < before {
+        return now;
+    }
+    slot.last + (total - before)
 }
 
-/// When this CPU last went idle, by the run-queue clock; 0 where the kernel does not say.
+/// When a task was switched in, by the run-queue clock; 0 where the kernel does not say. The idle task
+/// has no stamp: it came when the one before it left.
 #[inline(always)]
-fn clock_idle(next: Kptr) -> u64 {
-    if HAVE_CLOCK_IDLE.load() == 1 { run_queue(next).read(&RQ_CLOCK_IDLE) } else { 0 }
+fn arrival(task: Kptr, now: u64) -> u64 {
+    if task.read::<u32>(&TASK_PID) == 0 {
+        return if HAVE_STINTS.load() == 1 { now } else { 0 };
+    }
+    if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 }
 }
 
 /// Adds a finished slice to whom it belongs. `task` is the one that ran, where it is at hand.
@@ -211,10 +218,11 @@ fn is_process(key: WorkKey) -> bool {
     key.0 >> 63 == 1
 }
 
-/// A process is renamed by exec: its leader's name is kept fresh while it runs.
+/// A process is renamed by exec: its leader's name is kept fresh while it runs. A slot that was claimed
+/// without a task at hand gets its name here.
 #[inline(always)]
 fn name(time: &mut TimeSlot, key: WorkKey, task: Option<Kptr>) {
-    if is_process(key) && task.is_some_and(is_leader) {
+    if is_process(key) && (time.comm[0] == 0 || task.is_some_and(is_leader)) {
         time.comm = comm_of(key, task);
     }
 }
@@ -249,6 +257,9 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
     }
     publish(&mut slot.key, key.0);
     publish(&mut slot.pid, u64::from(next.read::<u32>(&TASK_PID)));
+    if HAVE_STINTS.load() == 1 {
+        publish(&mut slot.task, next.word());
+    }
     publish(&mut slot.last, now);
     if slot.want != 0 {
         // SAFETY: the helper has no preconditions.

@@ -4,10 +4,13 @@
 
 pub mod attribution;
 pub mod carbon;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod identity;
+pub mod outputs;
+pub mod pipeline;
 pub mod probes;
 pub mod samples;
 pub mod table;

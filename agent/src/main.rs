@@ -1,2 +1,10 @@
-//! The program: a table of contents.
-fn main() {}
+//! The program: parse, dispatch, exit.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use wattrace::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -45,7 +45,14 @@ fn expected() -> HashMap<String, Expected> {
 fn rows(layouts: &Layouts) -> Option<Vec<(&'static str, &'static str, u32)>> {
     let (Ok(sched), Ok(cgroup)) = (&layouts.sched, &layouts.cgroup) else { return None };
     let clock = sched.clock.as_ref().ok()?;
-    Some(vec![
+    let optional = [
+        ("task_struct", "sched_info.last_arrival", sched.task_last_arrival),
+        ("rq", "nr_switches", clock.rq_nr_switches),
+        ("task_struct", "se.sum_exec_runtime", sched.task_stint.map(|[total, _]| total)),
+        ("task_struct", "se.prev_sum_exec_runtime", sched.task_stint.map(|[_, before]| before)),
+    ];
+    let optional = optional.into_iter().filter_map(|(name, member, offset)| Some((name, member, offset?)));
+    let needed = [
         ("sched_switch", "args", sched.sched_switch_args),
         ("task_struct", "pid", sched.task_pid),
         ("task_struct", "tgid", sched.task_tgid),
@@ -64,15 +71,19 @@ fn rows(layouts: &Layouts) -> Option<Vec<(&'static str, &'static str, u32)>> {
         ("kernfs_node", "id", cgroup.kernfs_id),
         ("cgroup", "root", cgroup.cgroup_root),
         ("cgroup_root", "hierarchy_id", cgroup.root_hierarchy_id),
-    ])
+    ];
+    Some(needed.into_iter().chain(optional).collect())
 }
 
 /// Compares a layout with what another reader says of direct members.
 fn compare(kernel: &str, layouts: &Layouts, offset: impl Fn(&str, &str) -> u32) {
     for (name, member, found) in rows(layouts).unwrap_or_else(|| panic!("{kernel}: {layouts:?}")) {
         let expected = match member {
-            "se.cfs_rq" => offset("task_struct", "se") + offset("sched_entity", "cfs_rq"),
-            _ => offset(name, member),
+            "sched_info.last_arrival" => offset("task_struct", "sched_info") + offset("sched_info", "last_arrival"),
+            _ => match member.strip_prefix("se.") {
+                Some(field) => offset("task_struct", "se") + offset("sched_entity", field),
+                None => offset(name, member),
+            },
         };
         assert_eq!(found, expected, "{kernel}: {name}.{member}");
     }
@@ -87,6 +98,9 @@ fn every_kernel_resolves_to_what_pahole_says() {
         let layouts = resolve(&Btf::parse(bytes).unwrap());
         let places = &expected[kernel];
         compare(kernel, &layouts, |name, member| places[&(name.to_owned(), member.to_owned())].0);
+        let sched = layouts.sched.as_ref().unwrap();
+        assert!(sched.task_stint.is_some() && sched.task_last_arrival.is_some(), "{kernel}");
+        assert!(sched.clock.as_ref().unwrap().rq_nr_switches.is_some(), "{kernel}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Microjoules, Nanos, Watts};
+use crate::units::Watts;
 
 /// Quiet seconds needed before the floor counts as measured.
 const QUIET_NEEDED: usize = 60;
@@ -54,13 +54,6 @@ pub struct Floor {
     pub origin: IdleOrigin,
 }
 
-impl Floor {
-    /// `E_idle = min(E, P0·Δt)`, the idle part of a measured energy. At 100 % busy the floor stays.
-    pub fn share_of(&self, energy: Microjoules, span: Nanos) -> Microjoules {
-        self.watts.during(span).min(energy)
-    }
-}
-
 /// Why a power cannot be an idle floor.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("an idle floor of {} W makes no sense: give a finite power of 0 or more", .0.0)]
@@ -69,7 +62,6 @@ pub struct InvalidFloor(pub Watts);
 /// What is known of one zone's idle power. Bounded: an hour of quiet seconds, 29 kB.
 #[derive(Clone, Debug)]
 pub struct IdleTracker {
-    configured: Option<Watts>,
     saved: Option<Watts>,
     /// `r`: idle share of full power of the CPU's family.
     ratio: f64,
@@ -80,10 +72,9 @@ pub struct IdleTracker {
 
 impl IdleTracker {
     /// `ratio` is [`super::model::idle_ratio`]; a power that is no power is refused.
-    pub fn new(configured: Option<Watts>, saved: Option<Watts>, ratio: f64) -> Result<Self, InvalidFloor> {
-        let invalid = configured.into_iter().chain(saved).find(|watts| !is_power(*watts));
-        let empty = Self { configured, saved, ratio, quiet: VecDeque::new(), lowest: None, highest: None };
-        invalid.map_or(Ok(empty), |watts| Err(InvalidFloor(watts)))
+    pub fn new(saved: Option<Watts>, ratio: f64) -> Result<Self, InvalidFloor> {
+        let empty = Self { saved, ratio, quiet: VecDeque::new(), lowest: None, highest: None };
+        saved.filter(|watts| !is_power(*watts)).map_or(Ok(empty), |watts| Err(InvalidFloor(watts)))
     }
 
     /// Takes the mean power of about one second and the busy share of the zone's CPUs in it.
@@ -100,9 +91,10 @@ impl IdleTracker {
     }
 
     /// The floor in force: configured, else saved, else measured, else assumed. `None`: no power was seen yet.
-    pub fn floor(&self) -> Option<Floor> {
+    /// `configured` is this zone's part of what the operator gave for the machine.
+    pub fn floor(&self, configured: Option<Watts>) -> Option<Floor> {
         let floor = |watts, origin| Floor { watts, origin };
-        let configured = self.configured.map(|watts| floor(watts, IdleOrigin::Configured));
+        let configured = configured.map(|watts| floor(watts, IdleOrigin::Configured));
         let saved = self.saved.map(|watts| floor(watts, IdleOrigin::Saved));
         let measured = || self.measured().map(|watts| floor(watts, IdleOrigin::Measured));
         let assumed = || self.assumed().map(|watts| floor(watts, IdleOrigin::Assumed));
@@ -138,8 +130,8 @@ mod tests {
     const CONFIGURED: Option<Watts> = Some(Watts(11.0));
     const SAVED: Option<Watts> = Some(Watts(22.0));
 
-    fn tracker(configured: Option<Watts>, saved: Option<Watts>, quiet: u32) -> IdleTracker {
-        let mut tracker = IdleTracker::new(configured, saved, 0.25).expect("powers");
+    fn tracker(saved: Option<Watts>, quiet: u32) -> IdleTracker {
+        let mut tracker = IdleTracker::new(saved, 0.25).expect("powers");
         tracker.observe(Watts(200.0), 0.9);
         for second in 0..quiet {
             tracker.observe(Watts(60.0 + f64::from(second)), 0.049);
@@ -148,25 +140,29 @@ mod tests {
     }
 
     fn is(tracker: &IdleTracker, watts: f64, origin: IdleOrigin) {
-        let floor = tracker.floor().expect("a floor");
+        is_with(tracker, None, watts, origin);
+    }
+
+    fn is_with(tracker: &IdleTracker, configured: Option<Watts>, watts: f64, origin: IdleOrigin) {
+        let floor = tracker.floor(configured).expect("a floor");
         assert_eq!(floor.origin, origin);
         assert!((floor.watts.0 - watts).abs() < 1e-9, "{floor:?}");
     }
 
     #[test]
     fn the_chain_is_taken_in_order() {
-        is(&tracker(CONFIGURED, SAVED, 60), 11.0, IdleOrigin::Configured);
-        is(&tracker(None, SAVED, 60), 22.0, IdleOrigin::Saved);
+        is_with(&tracker(SAVED, 60), CONFIGURED, 11.0, IdleOrigin::Configured);
+        is(&tracker(SAVED, 60), 22.0, IdleOrigin::Saved);
         // 60 to 119 W: the third lowest of sixty is the 5th percentile.
-        is(&tracker(None, None, 60), 62.0, IdleOrigin::Measured);
-        is(&tracker(None, None, 61), 63.0, IdleOrigin::Measured);
-        is(&tracker(None, None, 59), 50.0, IdleOrigin::Assumed);
-        assert_eq!(IdleTracker::new(None, None, 0.25).expect("nothing").floor(), None);
+        is(&tracker(None, 60), 62.0, IdleOrigin::Measured);
+        is(&tracker(None, 61), 63.0, IdleOrigin::Measured);
+        is(&tracker(None, 59), 50.0, IdleOrigin::Assumed);
+        assert_eq!(IdleTracker::new(None, 0.25).expect("nothing").floor(None), None);
     }
 
     #[test]
     fn the_assumed_floor_is_the_lower_of_two() {
-        let mut tracker = IdleTracker::new(None, None, 0.5).expect("nothing");
+        let mut tracker = IdleTracker::new(None, 0.5).expect("nothing");
         tracker.observe(Watts(100.0), 0.8);
         is(&tracker, 50.0, IdleOrigin::Assumed);
         tracker.observe(Watts(30.0), 0.8);
@@ -175,7 +171,7 @@ mod tests {
 
     #[test]
     fn only_quiet_seconds_measure() {
-        let mut tracker = IdleTracker::new(None, None, 0.25).expect("nothing");
+        let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
         for busy in [0.05, 1.0, -0.1, f64::NAN].into_iter().cycle().take(400) {
             tracker.observe(Watts(80.0), busy);
         }
@@ -184,30 +180,21 @@ mod tests {
 
     #[test]
     fn nonsense_powers_are_not_seen() {
-        let mut tracker = IdleTracker::new(None, None, 0.25).expect("nothing");
+        let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
         for power in [f64::NAN, f64::INFINITY, -3.0] {
             tracker.observe(Watts(power), 0.0);
-            assert!(IdleTracker::new(Some(Watts(power)), None, 0.25).is_err());
-            assert!(IdleTracker::new(None, Some(Watts(power)), 0.25).is_err());
+            assert!(IdleTracker::new(Some(Watts(power)), 0.25).is_err());
         }
-        assert_eq!(tracker.floor(), None);
+        assert_eq!(tracker.floor(None), None);
     }
 
     #[test]
     fn memory_is_bounded_and_old_seconds_leave() {
-        let mut tracker = IdleTracker::new(None, None, 0.25).expect("nothing");
+        let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
         for second in 0..20_000 {
             tracker.observe(Watts(if second < 10_000 { 10.0 } else { 70.0 }), 0.0);
         }
         assert_eq!(tracker.quiet.len(), QUIET_KEPT);
         is(&tracker, 70.0, IdleOrigin::Measured);
-    }
-
-    #[test]
-    fn idle_energy_is_never_more_than_what_was_used() {
-        let floor = Floor { watts: Watts(50.0), origin: IdleOrigin::Measured };
-        let second = Nanos::from_secs(1);
-        assert_eq!(floor.share_of(Microjoules(70_000_000), second), Microjoules(50_000_000));
-        assert_eq!(floor.share_of(Microjoules(30_000_000), second), Microjoules(30_000_000));
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod embodied;
 pub mod factors;
+pub mod footprint;
 pub mod intensity;
 pub mod operational;

@@ -167,6 +167,16 @@ impl Registry {
         self.unknown.iter().copied().collect()
     }
 
+    /// Whose work it is that nobody owns.
+    pub fn unattributed(&self) -> Arc<Workload> {
+        Arc::clone(&self.own.unattributed)
+    }
+
+    /// Whether `id` was removed: no task runs in it any more.
+    pub fn is_dead(&self, id: u64) -> bool {
+        self.cgroups.get(&id).is_some_and(|known| known.died.is_some())
+    }
+
     /// Sizes and losses.
     pub fn counts(&self) -> Counts {
         Counts { known: self.cgroups.len(), dead: self.dead, ..self.counts }

@@ -39,6 +39,11 @@ impl Topology {
     }
 }
 
+/// CPUs that are online now, in ascending order.
+pub fn online(root: &Path) -> Result<Vec<u32>, FileError> {
+    file::parse(&root.join("sys/devices/system/cpu/online"), parse::cpu_list)
+}
+
 /// Reads the topology below `<root>/sys/devices/system/cpu`.
 pub fn read(root: &Path) -> Result<Topology, FileError> {
     let base = root.join("sys/devices/system/cpu");

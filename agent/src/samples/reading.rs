@@ -92,6 +92,14 @@ impl Scope {
             Self::Die(place) => Some(place.socket),
         }
     }
+
+    /// The die, where the zone belongs to one.
+    pub fn die(self) -> Option<u32> {
+        match self {
+            Self::Machine | Self::Socket(_) => None,
+            Self::Die(place) => Some(place.die),
+        }
+    }
 }
 
 /// Identity of a zone: what it measures and of which part.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wattrace_common::sched::WorkKey;
 
-use super::{Instant, Place, Reading};
+use super::{Instant, Place, Reading, Scope};
 use crate::units::Nanos;
 
 /// Who used the CPUs in one interval.
@@ -50,6 +50,25 @@ impl UsageSample {
     }
 }
 
+/// How busy the CPUs were between two readings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Length of the span.
+    pub span: Nanos,
+    /// Busy time and online CPUs, by place.
+    pub places: BTreeMap<Place, (Nanos, u64)>,
+}
+
+impl Load {
+    /// Busy share of the CPUs of a scope, 0 to 1; `None` without CPUs or time.
+    pub fn share(&self, scope: Scope) -> Option<f64> {
+        let covered = self.places.iter().filter(|(place, _)| scope.covers(**place));
+        let (busy, cpus) = covered.fold((0, 0), |(busy, cpus), (_, (time, more))| (busy + time.0, cpus + more));
+        let whole = self.span.0.saturating_mul(cpus);
+        (whole > 0).then(|| (busy as f64 / whole as f64).min(1.0))
+    }
+}
+
 /// What is kept between readings.
 #[derive(Clone, Debug, Default)]
 pub struct UsageTracker {
@@ -57,6 +76,8 @@ pub struct UsageTracker {
     work: BTreeMap<(u32, WorkKey), Nanos>,
     busy: BTreeMap<u32, Nanos>,
     idle: BTreeMap<u32, Nanos>,
+    /// Keys that ran between the last two readings.
+    active: BTreeSet<WorkKey>,
     started: bool,
     sample: UsageSample,
 }
@@ -64,16 +85,21 @@ pub struct UsageTracker {
 impl UsageTracker {
     /// Takes a reading. The first one only marks where counting starts; what first shows up later began
     /// after it, so that it counts in full.
-    pub fn observe(&mut self, reading: &Reading) {
+    ///
+    /// Returns how busy the CPUs were since the reading before.
+    pub fn observe(&mut self, reading: &Reading) -> Load {
         if !self.started {
             self.sample.from = reading.at;
         }
+        let span = reading.at.monotonic.saturating_sub(self.sample.to.monotonic);
         self.sample.to = reading.at;
-        self.observe_cpus(reading);
+        let load = Load { span, places: self.observe_cpus(reading) };
         let places: BTreeMap<u32, Place> = reading.cpus.iter().map(|cpu| (cpu.cpu, cpu.place)).collect();
+        self.active.clear();
         for time in &reading.times {
             let delta = advance(&mut self.work, (time.cpu, time.key), time.time, self.started);
             if delta.0 > 0 {
+                self.active.insert(time.key);
                 // A CPU that topology does not know counts as socket 0, die 0.
                 let place = places.get(&time.cpu).copied().unwrap_or_default();
                 *self.sample.work.entry(time.key).or_default().entry(place).or_default() += delta;
@@ -83,13 +109,19 @@ impl UsageTracker {
             }
         }
         self.started = true;
+        load
     }
 
-    fn observe_cpus(&mut self, reading: &Reading) {
+    fn observe_cpus(&mut self, reading: &Reading) -> BTreeMap<Place, (Nanos, u64)> {
+        let mut places: BTreeMap<Place, (Nanos, u64)> = BTreeMap::new();
         self.sample.cpus = 0;
         for cpu in &reading.cpus {
-            if let Some(busy) = cpu.busy {
-                *self.sample.busy.entry(cpu.place).or_default() += advance(&mut self.busy, cpu.cpu, busy, self.started);
+            let (busy, cpus) = places.entry(cpu.place).or_default();
+            *cpus += u64::from(cpu.online);
+            if let Some(total) = cpu.busy {
+                let delta = advance(&mut self.busy, cpu.cpu, total, self.started);
+                *busy += delta;
+                *self.sample.busy.entry(cpu.place).or_default() += delta;
             }
             self.sample.cpus += u64::from(cpu.online);
             match cpu.idle {
@@ -102,6 +134,7 @@ impl UsageTracker {
                 }
             }
         }
+        places
     }
 
     /// Forgets keys whose counters the reader has given back to the kernel: should one return, it starts from 0.
@@ -109,9 +142,9 @@ impl UsageTracker {
         self.work.retain(|(_, key), _| !keys.contains(key));
     }
 
-    /// Keys that were seen before and have not run in this interval so far: candidates for being dead.
+    /// Keys that did not run between the last two readings: candidates for being dead.
     pub fn quiet(&self) -> BTreeSet<WorkKey> {
-        self.work.keys().map(|(_, key)| *key).filter(|key| !self.sample.work.contains_key(key)).collect()
+        self.work.keys().map(|(_, key)| *key).filter(|key| !self.active.contains(key)).collect()
     }
 
     /// Ends the interval.

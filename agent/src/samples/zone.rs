@@ -12,7 +12,7 @@ use super::{
     Instant, ZoneInfo, ZoneKey, ZoneReading,
     counter::{Bounds, Step, is_gap, step},
 };
-use crate::units::{Microjoules, Nanos};
+use crate::units::{Microjoules, Nanos, Watts};
 
 /// Why the energy of a span of time is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,13 +86,18 @@ pub struct ZoneTracker {
 
 impl ZoneTracker {
     /// Takes one reading of one zone. The first reading of a zone only marks where it starts.
-    pub fn observe(&mut self, zone: &ZoneInfo, reading: &ZoneReading) {
+    ///
+    /// Returns the mean power since the reading before, where it is known.
+    pub fn observe(&mut self, zone: &ZoneInfo, reading: &ZoneReading) -> Option<Watts> {
         let bounds = Bounds::from(zone);
         let tracked = self.zones.entry(zone.key).or_insert_with(|| Tracked::new(zone.key));
+        let (energy, covered) = (tracked.sample.energy, tracked.sample.covered);
         match reading.counter {
             Ok(value) => tracked.good(value, reading.at, &bounds),
             Err(_) => tracked.failed(reading.at, &bounds),
         }
+        let span = tracked.sample.covered.saturating_sub(covered);
+        (span.0 > 0).then(|| tracked.sample.energy.saturating_sub(energy).over(span))
     }
 
     /// Ends the interval: one sample per zone ever observed, in the order of their keys.

@@ -14,7 +14,7 @@ use wattrace::probes::bpf::btf::{Btf, Kind, Type};
 
 /// Structs kept whole, all types of these names.
 const STRUCTS: &[&str] =
-    &["task_struct", "sched_entity", "css_set", "cgroup", "cgroup_root", "kernfs_node", "cfs_rq", "rq"];
+    &["task_struct", "sched_entity", "sched_info", "css_set", "cgroup", "cgroup_root", "kernfs_node", "cfs_rq", "rq"];
 /// Tracepoints kept.
 const TRACEPOINTS: &[&str] = &["sched_switch", "cgroup_mkdir", "cgroup_rmdir"];
 

@@ -48,6 +48,8 @@ pub struct SchedLayout {
     pub kernfs_id: u32,
     /// `task_struct.sched_info.last_arrival`, 8 bytes; absent without `CONFIG_SCHED_INFO`.
     pub task_last_arrival: Option<u32>,
+    /// `task_struct.se.sum_exec_runtime` and `.prev_sum_exec_runtime`, 8 bytes each, nanoseconds.
+    pub task_stint: Option<[u32; 2]>,
     /// The run queue's clock; without it the program reads the clock itself.
     pub clock: Result<ClockLayout, LayoutError>,
 }
@@ -63,8 +65,6 @@ pub struct ClockLayout {
     pub rq_clock: u32,
     /// `rq.nr_switches`, 8 bytes: tells switches that were not reported.
     pub rq_nr_switches: Option<u32>,
-    /// `rq.clock_idle`, 8 bytes, nanoseconds: when the CPU last went idle; absent before 6.0.
-    pub rq_clock_idle: Option<u32>,
 }
 
 /// Offsets in bytes for the `cgroup_mkdir` and `cgroup_rmdir` programs.
@@ -221,6 +221,7 @@ fn sched(btf: &Btf<'_>) -> Result<SchedLayout, LayoutCause> {
         cgroup_kn,
         kernfs_id,
         task_last_arrival: optional(btf, "task_struct", "sched_info.last_arrival"),
+        task_stint: stint(btf),
         clock: clock(btf).map_err(|cause| LayoutError { effect: Effect::OwnClock, cause }),
     })
 }
@@ -245,8 +246,12 @@ fn clock(btf: &Btf<'_>) -> Result<ClockLayout, LayoutCause> {
     let [cfs_rq_rq] = offsets(btf, "cfs_rq", [("rq", Want::Pointer("rq"))])?;
     let [rq_clock] = offsets(btf, "rq", [("clock", Want::Bytes(8))])?;
     let rq_nr_switches = optional(btf, "rq", "nr_switches");
-    let rq_clock_idle = optional(btf, "rq", "clock_idle");
-    Ok(ClockLayout { task_cfs_rq, cfs_rq_rq, rq_clock, rq_nr_switches, rq_clock_idle })
+    Ok(ClockLayout { task_cfs_rq, cfs_rq_rq, rq_clock, rq_nr_switches })
+}
+
+fn stint(btf: &Btf<'_>) -> Option<[u32; 2]> {
+    let fields = [("se.sum_exec_runtime", Want::Bytes(8)), ("se.prev_sum_exec_runtime", Want::Bytes(8))];
+    offsets(btf, "task_struct", fields).ok()
 }
 
 /// A word that the programs use where it is there, of the size they read it in.

@@ -32,6 +32,8 @@ pub struct Machine {
     pub online: Vec<u32>,
     /// Cgroup id of the root of the unified hierarchy.
     pub root_cgroup: u64,
+    /// Whether lockdown forbids programs to copy kernel memory.
+    pub locked_down: bool,
     /// What the kernel must call this process.
     pub me: Me,
 }
@@ -140,6 +142,9 @@ fn open(sched: &SchedLayout, cgroup: Option<&CgroupLayout>, machine: &Machine, b
         ("KERNFS_NODE_ID", sched.kernfs_id),
         ("TASK_LAST_ARRIVAL", sched.task_last_arrival.unwrap_or(0)),
         ("HAVE_LAST_ARRIVAL", u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
+        ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[total, _]| total)),
+        ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[_, before]| before)),
+        ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !machine.locked_down)),
         ("HAVE_RQ_CLOCK", u32::from(sched.clock.is_ok())),
     ];
     if let Ok(clock) = &sched.clock {
@@ -147,10 +152,8 @@ fn open(sched: &SchedLayout, cgroup: Option<&CgroupLayout>, machine: &Machine, b
             ("TASK_CFS_RQ", clock.task_cfs_rq),
             ("CFS_RQ_RQ", clock.cfs_rq_rq),
             ("RQ_CLOCK", clock.rq_clock),
-            ("RQ_CLOCK_IDLE", clock.rq_clock_idle.unwrap_or(0)),
             ("RQ_NR_SWITCHES", clock.rq_nr_switches.unwrap_or(0)),
             ("HAVE_NR_SWITCHES", u32::from(clock.rq_nr_switches.is_some())),
-            ("HAVE_CLOCK_IDLE", u32::from(clock.rq_clock_idle.is_some())),
         ]);
     }
     if let Some(cgroup) = cgroup {

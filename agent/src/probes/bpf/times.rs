@@ -15,7 +15,7 @@ use wattrace_common::{
     sched::{CpuSlot, TimeSet, TimeSlot, WorkKey},
 };
 
-use super::{entries::Entries, mapped::Mapped};
+use super::{entries::Entries, mapped::Mapped, visit};
 use crate::{samples::TimeReading, units::Nanos};
 
 type Overflow = PerCpuHashMap<MapData, u64, [u64; 3]>;
@@ -89,6 +89,8 @@ pub(super) use word;
 
 /// Reads of a slot before giving up: a CPU would have to switch in the middle of each.
 const TRIES: u32 = 1_000;
+/// Nanoseconds after which an open slice is worth asking whether its task still runs.
+const LONG_UNSEEN: u64 = 50_000;
 /// Scans of a CPU's table before giving up, each interrupted for longer than [`LONG_SCAN`].
 const RESCANS: u32 = 16;
 /// Nanoseconds of a scan after which slices that ended meanwhile are no longer short.
@@ -119,6 +121,30 @@ impl TimeMaps {
     pub fn running(&self, cpu: u32) -> Option<WorkKey> {
         let slot = self.slot(usize::try_from(cpu).ok()?, || Nanos(0))?;
         (slot.last != 0).then_some(slot.key)
+    }
+
+    /// Where a switch away from a task was not reported and nothing has run since, makes the CPU switch,
+    /// so that the program shares the time out. Does nothing on kernels that report every switch.
+    pub fn settle_unreported(&self, monotonic: impl Fn() -> Nanos, is_off_cpu: impl Fn(u32) -> bool) {
+        if self.lost(Program::Sched, Reason::Missed) == 0 {
+            return;
+        }
+        for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
+            let Some(slot) = self.slot(cpu, &monotonic) else { continue };
+            let is_long = slot.now.saturating_sub(slot.last) > LONG_UNSEEN && slot.key != WorkKey::IDLE;
+            let pid = u32::try_from(self.cpus.load(cpu, word!(CpuSlot, pid))).unwrap_or(u32::MAX);
+            if is_long && is_off_cpu(pid) {
+                let stays = || self.cpus.load(cpu, word!(CpuSlot, seq)) == slot.seq;
+                // On our own CPU the move alone switches nothing.
+                let switch = |_| -> Result<(), ()> {
+                    if stays() {
+                        visit::switch_once();
+                    }
+                    Ok(())
+                };
+                visit::each_cpu(&[number], switch).ok();
+            }
+        }
     }
 
     /// Losses by program and reason.

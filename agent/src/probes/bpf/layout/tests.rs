@@ -127,7 +127,9 @@ fn a_whole_kernel_resolves() {
             css_set_dfl_cgrp: 8,
             cgroup_kn: 16,
             kernfs_id: 32,
-            clock: Ok(ClockLayout { task_cfs_rq: 56, cfs_rq_rq: 40, rq_clock: 48 }),
+            task_last_arrival: None,
+            task_stint: None,
+            clock: Ok(ClockLayout { task_cfs_rq: 56, cfs_rq_rq: 40, rq_clock: 48, rq_nr_switches: None }),
         }
     );
     let cgroup = CgroupLayout { cgroup_kn: 16, kernfs_id: 32, cgroup_root: 24, root_hierarchy_id: 4 };

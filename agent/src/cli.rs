@@ -1,0 +1,116 @@
+//! The command line: parses, hands over, turns errors into exit codes. No logic of its own.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{doctor, identify, once};
+
+/// Who used this machine, and what did it cost in joules and carbon?
+#[derive(Debug, Parser)]
+#[command(name = "wattrace", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (doctor: degraded), 2 wrong usage (doctor: cannot run).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure one interval: joules, grams and CPU seconds of everything that ran.
+    #[command(
+        after_help = "Examples:\n  wattrace once\n  wattrace once --interval 30s --location FR\n  wattrace once --json | jq 'select(.type==\"workload\")'"
+    )]
+    Once(Once),
+    /// Say what can be measured here, what cannot, and what to do about it.
+    #[command(after_help = "Examples:\n  wattrace doctor\n  wattrace doctor --json")]
+    Doctor(Doctor),
+    /// Say which workload a process or cgroup belongs to, and by which rule.
+    #[command(
+        after_help = "Examples:\n  wattrace identify 4711\n  wattrace identify /system.slice/ssh.service\n  wattrace identify cgroup:44"
+    )]
+    Identify(Identify),
+}
+
+#[derive(Debug, Args)]
+struct Once {
+    /// Length of the interval, 100ms to 1day. Default: 5s as root, else 10s.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    interval: Option<Duration>,
+    /// Write JSON lines instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Workloads to show before the rest is summed up.
+    #[arg(long, default_value_t = 20)]
+    rows: usize,
+    /// Where the host's /proc and /sys are, for instance /host in a container.
+    #[arg(long, default_value = "/")]
+    root: PathBuf,
+    /// Configuration file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Grid zone or country of this machine, for the carbon intensity: FR, US-CA, DE.
+    #[arg(long)]
+    location: Option<String>,
+    /// Load no kernel programs: only the whole machine is measured.
+    #[arg(long)]
+    no_bpf: bool,
+}
+
+#[derive(Debug, Args)]
+struct Doctor {
+    /// Write JSON instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Where the host's /proc and /sys are.
+    #[arg(long, default_value = "/")]
+    root: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Identify {
+    /// A pid, a cgroup id, or a cgroup path; `pid:N` and `cgroup:N` say which number is meant.
+    what: String,
+    /// Write JSON instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Where the host's /proc and /sys are.
+    #[arg(long, default_value = "/")]
+    root: PathBuf,
+}
+
+impl Cli {
+    /// Runs the command; the result goes to standard output, everything else to standard error.
+    pub fn run(self) -> ExitCode {
+        let (mut out, mut progress) = (io::stdout().lock(), io::stderr());
+        let result = match self.command {
+            Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
+            Command::Doctor(args) => {
+                return doctor::run(&args.root, args.json, &mut out).map_or_else(|error| fail(&error), Into::into);
+            }
+            Command::Identify(args) => {
+                identify::run(&args.what, &args.root, args.json, &mut out).map_err(|error| fail(&error))
+            }
+        };
+        result.err().unwrap_or(ExitCode::SUCCESS)
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    // Nothing is left to tell it to when standard error is closed too.
+    drop(writeln!(io::stderr(), "wattrace: {error}"));
+    ExitCode::FAILURE
+}
+
+impl From<Once> for once::Request {
+    fn from(args: Once) -> Self {
+        let Once { interval, json, rows, root, config, location, no_bpf } = args;
+        Self { interval, json, rows, root, config, location, no_bpf }
+    }
+}

@@ -1,0 +1,179 @@
+//! `once`: measures one interval and shows who used what.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    config::{self, ConfigError},
+    outputs::{
+        console, json,
+        report::{EnergyNote, Report, SchedNote},
+    },
+    pipeline::{
+        Interval, Options, Pipeline, StartError,
+        meter::Meter,
+        sources::{self, Sched, SourcesError},
+    },
+    units::Nanos,
+};
+
+/// Readings below this span show what a neighbour computes (CVE-2020-8694): they are root's.
+const SHORTEST_UNPRIVILEGED: Duration = Duration::from_secs(10);
+
+/// Declared error of RAPL, as a share.
+const RAPL_UNCERTAINTY: f64 = 0.05;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Length of the interval; by default 5 s as root, 10 s otherwise.
+    pub interval: Option<Duration>,
+    /// JSON lines instead of a table.
+    pub json: bool,
+    /// Rows of the table.
+    pub rows: usize,
+    /// Where `/proc` and `/sys` are.
+    pub root: PathBuf,
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// Overrides the configured location.
+    pub location: Option<String>,
+    /// Leave the kernel programs out.
+    pub no_bpf: bool,
+}
+
+/// Why nothing could be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A reading on the way.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// The output went away.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] std::io::Error),
+    /// An interval that only root may ask for, or that makes no sense.
+    #[error("{0}")]
+    Interval(&'static str),
+}
+
+/// Measures and writes; what a person should know on the way goes to `progress`.
+pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -> Result<(), OnceError> {
+    let interval = interval(request.interval)?;
+    let options = options(request)?;
+    let mut pipeline = Pipeline::start(&request.root, &options)?;
+    let started = sources::monotonic();
+    explain(&pipeline, progress)?;
+    writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
+    progress.flush()?;
+    pipeline.run_until(started + Nanos::from(interval))?;
+    let closed = pipeline.close();
+    let report = report(&pipeline, &closed);
+    if request.json {
+        json::write(&report, out)?;
+    } else {
+        out.write_all(console::table(&report, request.rows).as_bytes())?;
+    }
+    Ok(out.flush()?)
+}
+
+fn options(request: &Request) -> Result<Options, ConfigError> {
+    let mut config = config::load(request.config.as_deref())?;
+    if let Some(location) = &request.location {
+        config.carbon.location = Some(location.clone());
+        config.carbon.intensity = None;
+    }
+    Ok(Options { config, kernel_programs: !request.no_bpf })
+}
+
+fn interval(asked: Option<Duration>) -> Result<Duration, OnceError> {
+    let root = rustix::process::geteuid().is_root();
+    let interval = asked.unwrap_or(if root { Duration::from_secs(5) } else { SHORTEST_UNPRIVILEGED });
+    if interval < Duration::from_millis(100) || interval > Duration::from_secs(86_400) {
+        return Err(OnceError::Interval("--interval must lie between 100ms and 1day"));
+    }
+    if !root && interval < SHORTEST_UNPRIVILEGED {
+        let why = "intervals below 10s show what other users compute, so only root may ask for them: give --interval 10s or more";
+        return Err(OnceError::Interval(why));
+    }
+    Ok(interval)
+}
+
+/// Says what is not measured, why, and what to do about it.
+fn explain(pipeline: &Pipeline, progress: &mut impl Write) -> std::io::Result<()> {
+    match &pipeline.sources.sched {
+        Sched::Off(reason) => {
+            writeln!(progress, "no figures per workload: {reason}")?;
+            writeln!(progress, "still shown: CPU time, energy and carbon of the whole machine")?;
+        }
+        Sched::Btf(programs) => {
+            if let Err(reason) = &programs.cgroups {
+                writeln!(progress, "cgroups that live shorter than the interval stay without a name: {reason}")?;
+            }
+        }
+    }
+    if let Err(reason) = &pipeline.sources.cgroups {
+        writeln!(progress, "no cgroup names: {reason}")?;
+    }
+    if matches!(pipeline.meter.meter, Meter::None) {
+        for reason in &pipeline.meter.passed_over {
+            writeln!(progress, "no energy: {reason}")?;
+        }
+    }
+    Ok(())
+}
+
+fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval) -> Report<'a> {
+    Report {
+        usage: &interval.usage,
+        ledger: &pipeline.ledger,
+        footprint: &interval.footprint,
+        factors: &pipeline.factors,
+        floors: &interval.floors,
+        hardware: &interval.hardware,
+        energy: energy_note(pipeline),
+        sched: sched_note(pipeline),
+    }
+}
+
+fn energy_note(pipeline: &Pipeline) -> EnergyNote {
+    let meter = &pipeline.meter.meter;
+    let (description, uncertainty, precision) = match meter {
+        Meter::Powercap(powercap) => {
+            let zones: Vec<&str> = powercap.zones().iter().map(|zone| zone.hw_id.as_str()).collect();
+            (zones.join(" "), Some(RAPL_UNCERTAINTY), None)
+        }
+        Meter::Model(model) => {
+            let model = &model.model;
+            (model.description.clone(), Some(model.uncertainty), Some(model.precision.name()))
+        }
+        Meter::None => (pipeline.meter.passed_over.join("; "), None, None),
+    };
+    EnergyNote { source: meter.source(), description, uncertainty, precision }
+}
+
+fn sched_note(pipeline: &Pipeline) -> SchedNote {
+    let losses = pipeline.sources.losses();
+    let seen = losses.iter().filter(|loss| loss.count > 0);
+    SchedNote {
+        off: match &pipeline.sources.sched {
+            Sched::Btf(_) => None,
+            Sched::Off(reason) => Some(reason.clone()),
+        },
+        counts: seen.map(|loss| (format!("{}.{}", loss.program.name(), loss.reason.name()), loss.count)).collect(),
+        lost: losses.iter().filter(|loss| loss.reason.loses()).map(|loss| loss.count).sum(),
+    }
+}
+
+/// The default of `--root`.
+pub fn default_root() -> &'static Path {
+    Path::new("/")
+}

@@ -1,0 +1,220 @@
+//! `once --json`: JSON lines, the stable machine-readable view. Energies in J, times in s, carbon in g.
+//!
+//! Fields may be added, never renamed. What is unknown is `null`, never 0.
+
+use std::{collections::BTreeMap, io};
+
+use serde::Serialize;
+
+use super::report::Report;
+use crate::{
+    attribution::ledger::{Account, ZoneAccount},
+    samples::{ZoneKind, zone::ZoneSample},
+    units::Microjoules,
+};
+
+#[derive(Serialize)]
+struct Node<'a> {
+    r#type: &'static str,
+    interval_s: f64,
+    source: &'static str,
+    quality: &'static str,
+    scope: String,
+    description: &'a str,
+    precision: Option<&'static str>,
+    uncertainty: Option<f64>,
+    zones: Vec<Zone>,
+    hardware: Vec<HardwareZone>,
+    cpu: Cpu,
+    carbon: Carbon,
+    grid: Grid<'a>,
+    pue: Pue,
+    probes: Probes<'a>,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the field is the contract's")]
+struct Zone {
+    zone: &'static str,
+    socket: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    die: Option<u32>,
+    measured_j: f64,
+    idle_j: f64,
+    active_j: f64,
+    residual_j: f64,
+    idle_floor: Option<&'static str>,
+    unknown_s: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Serialize)]
+struct HardwareZone {
+    zone: &'static str,
+    socket: Option<u32>,
+    measured_j: f64,
+}
+
+#[derive(Serialize)]
+struct Cpu {
+    cpus: u64,
+    busy_s: f64,
+    idle_s: f64,
+    unaccounted: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Carbon {
+    operational_g: Option<f64>,
+    embodied_g: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Grid<'a> {
+    g_per_kwh: f64,
+    zone: &'a str,
+    source: &'static str,
+    signal: &'static str,
+    basis: &'static str,
+    precision: &'static str,
+    year: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct Pue {
+    value: f64,
+    source: &'static str,
+}
+
+#[derive(Serialize)]
+struct Probes<'a> {
+    sched: Sched<'a>,
+}
+
+#[derive(Serialize)]
+struct Sched<'a> {
+    mode: &'static str,
+    level: Option<&'static str>,
+    lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    counts: BTreeMap<&'a str, u64>,
+}
+
+#[derive(Serialize)]
+struct Workload<'a> {
+    r#type: &'static str,
+    kind: &'static str,
+    name: &'a str,
+    cgroup: Option<&'a str>,
+    cgroup_id: Option<u64>,
+    cpu_s: f64,
+    energy_j: BTreeMap<&'static str, f64>,
+    idle_j: BTreeMap<&'static str, f64>,
+    carbon: Carbon,
+}
+
+/// Writes the node, then every workload, largest first.
+pub fn write(report: &Report<'_>, out: &mut impl io::Write) -> io::Result<()> {
+    line(&node(report), out)?;
+    report.ranked().into_iter().try_for_each(|account| line(&workload(report, account), out))
+}
+
+fn line(value: &impl Serialize, out: &mut impl io::Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
+    let usage = report.usage;
+    Node {
+        r#type: "node",
+        interval_s: usage.span().seconds(),
+        source: report.energy.source.name(),
+        quality: report.energy.source.quality(),
+        scope: report.scope(),
+        description: &report.energy.description,
+        precision: report.energy.precision,
+        uncertainty: report.energy.uncertainty,
+        zones: report.ledger.zones().map(|account| zone(report, account)).collect(),
+        hardware: report.hardware.iter().map(hardware).collect(),
+        cpu: Cpu {
+            cpus: usage.cpus,
+            busy_s: usage.busy_total().seconds(),
+            idle_s: usage.idle.seconds(),
+            unaccounted: usage.unaccounted(),
+        },
+        carbon: Carbon {
+            operational_g: report.energy_known().then_some(report.footprint.operational.0),
+            embodied_g: report.footprint.embodied.map(|grams| grams.0),
+        },
+        grid: grid(report),
+        pue: Pue { value: report.factors.pue.value(), source: report.factors.pue.source().name() },
+        probes: Probes { sched: sched(report) },
+    }
+}
+
+fn zone(report: &Report<'_>, zone: &ZoneAccount) -> Zone {
+    let unknown = zone.unknown.iter().filter(|(_, span)| span.0 > 0);
+    Zone {
+        zone: zone.key.kind.name(),
+        socket: zone.key.scope.socket(),
+        die: zone.key.scope.die(),
+        measured_j: joules(zone.measured),
+        idle_j: joules(zone.idle),
+        active_j: joules(zone.active()),
+        residual_j: joules(zone.residual),
+        idle_floor: report.floors.get(&zone.key).map(|floor| floor.origin.name()),
+        unknown_s: unknown.map(|(reason, span)| (reason.name(), span.seconds())).collect(),
+    }
+}
+
+fn hardware(zone: &ZoneSample) -> HardwareZone {
+    HardwareZone { zone: zone.key.kind.name(), socket: zone.key.scope.socket(), measured_j: joules(zone.energy) }
+}
+
+fn grid<'a>(report: &'a Report<'_>) -> Grid<'a> {
+    let intensity = &report.factors.intensity;
+    Grid {
+        g_per_kwh: intensity.value.0,
+        zone: &intensity.zone,
+        source: intensity.source.name(),
+        signal: intensity.signal.name(),
+        basis: intensity.basis.name(),
+        precision: intensity.precision.name(),
+        year: intensity.year,
+    }
+}
+
+fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
+    let off = report.sched.off.as_deref();
+    Sched {
+        mode: if off.is_some() { "off" } else { "btf" },
+        level: off.is_none().then_some("lean"),
+        lost: report.sched.lost,
+        reason: off,
+        counts: report.sched.counts.iter().map(|(name, count)| (name.as_str(), *count)).collect(),
+    }
+}
+
+fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
+    let cgroup = account.cgroup.as_ref();
+    Workload {
+        r#type: "workload",
+        kind: account.workload.kind.name(),
+        name: &account.workload.name,
+        cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
+        cgroup_id: cgroup.map(|cgroup| cgroup.id),
+        cpu_s: account.cpu.seconds(),
+        energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
+        idle_j: BTreeMap::new(),
+        carbon: Carbon {
+            operational_g: report.energy_known().then_some(account.operational.0),
+            // Shared by reservation; a workload without one has none, and that is not 0.
+            embodied_g: None,
+        },
+    }
+}
+
+fn joules(energy: Microjoules) -> f64 {
+    energy.joules().0
+}

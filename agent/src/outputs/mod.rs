@@ -1,0 +1,5 @@
+//! The edge out: each output only encodes what it is given.
+
+pub mod console;
+pub mod json;
+pub mod report;

@@ -1,0 +1,96 @@
+//! One interval as it is shown: everything a figure must say beside itself, gathered in one value.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    attribution::{
+        idle::Floor,
+        ledger::{Account, Ledger, ZoneAccount},
+    },
+    carbon::footprint::{Factors, Footprint},
+    samples::{EnergySource, ZoneKey, ZoneKind, usage::UsageSample, zone::ZoneSample},
+    units::{Microjoules, Nanos},
+};
+
+/// What `once` shows.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    /// Who used the CPUs.
+    pub usage: &'a UsageSample,
+    /// Workloads and zones.
+    pub ledger: &'a Ledger,
+    /// Grams of the node.
+    pub footprint: &'a Footprint,
+    /// What turned joules into grams.
+    pub factors: &'a Factors,
+    /// Idle floors in use.
+    pub floors: &'a BTreeMap<ZoneKey, Floor>,
+    /// Zones that contain, or lie inside, one that is shared out: shown, never added.
+    pub hardware: &'a [ZoneSample],
+    /// Where the energy comes from.
+    pub energy: EnergyNote,
+    /// How on-CPU time was measured.
+    pub sched: SchedNote,
+}
+
+/// Where the energy comes from, for people.
+#[derive(Clone, Debug)]
+pub struct EnergyNote {
+    /// The source.
+    pub source: EnergySource,
+    /// What it is: the row of the model's table, the powercap zones, or why there is none.
+    pub description: String,
+    /// Stated error as a share: 0.3 is ±30 %.
+    pub uncertainty: Option<f64>,
+    /// How well the model's row fits this machine.
+    pub precision: Option<&'static str>,
+}
+
+/// How on-CPU time was measured.
+#[derive(Clone, Debug)]
+pub struct SchedNote {
+    /// `None`: by the kernel programs; else why not.
+    pub off: Option<String>,
+    /// Counts by program and reason, those that are not 0.
+    pub counts: Vec<(String, u64)>,
+    /// Of them, those that mean something is missing from the books.
+    pub lost: u64,
+}
+
+impl Report<'_> {
+    /// Which parts of the machine the zones cover, `package+dram`.
+    pub fn scope(&self) -> String {
+        let mut kinds: Vec<ZoneKind> = self.ledger.zones().map(|zone| zone.key.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let names: Vec<&str> = kinds.into_iter().map(ZoneKind::name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join("+") }
+    }
+
+    /// Whether any energy is known of this interval: zero joules of an unread meter are no figure.
+    pub fn energy_known(&self) -> bool {
+        self.footprint.covered.0 > 0
+    }
+
+    /// A sum over all zones.
+    pub fn sum(&self, part: impl Fn(&ZoneAccount) -> Microjoules) -> Microjoules {
+        self.ledger.zones().map(part).sum()
+    }
+
+    /// Workloads by energy, then by time, largest first.
+    pub fn ranked(&self) -> Vec<&Account> {
+        let mut accounts: Vec<&Account> = self.ledger.accounts().collect();
+        accounts.sort_by_key(|account| std::cmp::Reverse((total(account), account.cpu)));
+        accounts
+    }
+
+    /// Time whose energy is unknown, over all zones and reasons.
+    pub fn unknown(&self) -> Nanos {
+        self.ledger.zones().flat_map(|zone| zone.unknown.values()).copied().sum()
+    }
+}
+
+/// An account's active energy over all zones.
+pub fn total(account: &Account) -> Microjoules {
+    account.energy.values().copied().sum()
+}

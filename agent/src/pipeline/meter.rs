@@ -1,0 +1,132 @@
+//! The energy meter in use: powercap, else the power model, else none, and why.
+//!
+//! The model is read like a meter: a counter of microjoules that advances with the load.
+
+use std::path::Path;
+
+use crate::{
+    attribution::model::PowerModel,
+    config,
+    probes::{model, powercap, powercap::Powercap},
+    samples::{
+        EnergySource, Instant, Scope, ZoneInfo, ZoneKey, ZoneKind, ZoneReading, counter, machine::Processor,
+        usage::Load,
+    },
+    units::{Microjoules, Nanos, Watts},
+};
+
+/// The zone that the power model fills.
+pub const MODEL_ZONE: ZoneKey = ZoneKey { kind: ZoneKind::Server, scope: Scope::Machine };
+
+/// Where energy comes from.
+#[derive(Debug)]
+pub enum Meter {
+    /// RAPL through powercap.
+    Powercap(Powercap),
+    /// The power model.
+    Model(Box<ModelMeter>),
+    /// Nothing.
+    None,
+}
+
+/// The power model as a counter.
+#[derive(Debug)]
+pub struct ModelMeter {
+    /// Power by load.
+    pub model: PowerModel,
+    zone: ZoneInfo,
+    counter: Microjoules,
+}
+
+/// The meter chosen, and why a better one was not.
+#[derive(Debug)]
+pub struct Chosen {
+    /// What is used.
+    pub meter: Meter,
+    /// One sentence per source that was passed over.
+    pub passed_over: Vec<String>,
+    /// The processor, where it could be read.
+    pub processor: Option<Processor>,
+}
+
+/// Chooses a meter below `root`.
+pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
+    let mut passed_over = Vec::new();
+    let processor = model::processor(root).map_err(|error| passed_over.push(error.to_string())).ok();
+    match powercap::discover(root) {
+        Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor },
+        Err(error) => passed_over.push(error.to_string()),
+    }
+    let meter = match processor.as_ref().map(|processor| power_model(processor, config)) {
+        Some(Ok(model)) => Meter::Model(Box::new(ModelMeter::new(model))),
+        Some(Err(error)) => {
+            passed_over.push(error);
+            Meter::None
+        }
+        None => Meter::None,
+    };
+    Chosen { meter, passed_over, processor }
+}
+
+fn power_model(processor: &Processor, config: &config::Energy) -> Result<PowerModel, String> {
+    let model = match (config.idle, config.max) {
+        (Some(idle), Some(max)) => PowerModel::configured(processor, idle, max),
+        _ => PowerModel::of(processor),
+    };
+    model.map_err(|error| error.to_string())
+}
+
+impl Meter {
+    /// What stands beside every figure.
+    pub fn source(&self) -> EnergySource {
+        match self {
+            Self::Powercap(powercap) => powercap.source(),
+            Self::Model(_) => EnergySource::Model,
+            Self::None => EnergySource::None,
+        }
+    }
+
+    /// The zones that are read.
+    pub fn zones(&self) -> &[ZoneInfo] {
+        match self {
+            Self::Powercap(powercap) => powercap.zones(),
+            Self::Model(model) => std::slice::from_ref(&model.zone),
+            Self::None => &[],
+        }
+    }
+
+    /// Reads every zone. Only the model needs to know how busy the CPUs were since the last reading.
+    pub fn read(&mut self, now: impl Fn() -> Instant, load: &Load) -> Vec<ZoneReading> {
+        match self {
+            Self::Powercap(powercap) => powercap.read(now),
+            Self::Model(model) => vec![model.advance(now(), load)],
+            Self::None => Vec::new(),
+        }
+    }
+
+    /// The longest time between two readings in which no zone can wrap unnoticed.
+    pub fn longest_poll(&self) -> Option<Nanos> {
+        counter::poll_interval(self.zones().iter().map(counter::Bounds::from))
+    }
+}
+
+impl ModelMeter {
+    fn new(model: PowerModel) -> Self {
+        let zone = ZoneInfo {
+            key: MODEL_ZONE,
+            hw_id: "model".to_owned(),
+            parent: None,
+            range: Microjoules(u64::MAX),
+            unit: Microjoules(1),
+            // Far above what the model can say: its steps are never taken for a reset.
+            max_power: Watts(model.power(1.0).0 * 2.0 + 1.0),
+        };
+        Self { model, zone, counter: Microjoules(0) }
+    }
+
+    fn advance(&mut self, at: Instant, load: &Load) -> ZoneReading {
+        let energy = self.model.energy(load.share(Scope::Machine).unwrap_or(0.0), load.span).total;
+        self.counter = self.counter.saturating_add(energy);
+        ZoneReading { key: MODEL_ZONE, at, counter: Ok(self.counter) }
+    }
+}

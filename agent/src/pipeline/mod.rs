@@ -1,0 +1,315 @@
+//! The loop: tick, read, advance; at the end of an interval attribute, footprint, post.
+//!
+//! The one module that knows every stage. What a stage keeps between intervals lives here, in
+//! [`Pipeline`]; the edges are in `sources.rs` and `meter.rs`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use wattrace_common::sched::{Work, WorkKey};
+
+use crate::{
+    attribution::{
+        books::{Attribution, Usage, attribute},
+        idle::{Floor, IdleOrigin, IdleTracker},
+        ledger::{Cgroup, Entry, Ledger},
+        model,
+    },
+    carbon::footprint::{Factors, Footprint, footprint},
+    clock,
+    config::Config,
+    identity::{Registry, Workload},
+    probes::{bpf::ChangeKind, cgroupfs, host, process},
+    samples::{
+        Place, ZoneKey,
+        usage::{Load, UsageSample, UsageTracker},
+        zone::{ZoneSample, ZoneTracker},
+    },
+    units::{Grams, Nanos, Watts},
+};
+
+pub mod factors;
+pub mod meter;
+pub mod sources;
+
+use factors::FactorsError;
+use meter::{Chosen, Meter};
+use sources::{Found, Sources, SourcesError};
+
+/// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
+const LONGEST_TICK: Nanos = Nanos::from_secs(1);
+
+/// Share of a CPU's table beyond which slots of dead workloads are given back.
+const CROWDED: f64 = 0.5;
+
+/// Stands in identities for the id of a host that has none: they are then unique on this host only.
+const UNKNOWN_HOST: &str = "unknown-host";
+
+/// Idle share of full power of a CPU family that no table knows.
+const UNKNOWN_RATIO: f64 = 0.25;
+
+/// What the operator chose.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Configuration.
+    pub config: Config,
+    /// Whether kernel programs are loaded.
+    pub kernel_programs: bool,
+}
+
+/// Why there is no pipeline.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing can be measured.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// A factor is wrong.
+    #[error(transparent)]
+    Factors(#[from] FactorsError),
+}
+
+/// One closed interval.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// Who used the CPUs.
+    pub usage: UsageSample,
+    /// Whose energy it was.
+    pub attribution: Attribution,
+    /// And in grams.
+    pub footprint: Footprint,
+    /// The idle floors that were used.
+    pub floors: BTreeMap<ZoneKey, Floor>,
+    /// Zones that contain, or lie inside, one that is shared out.
+    pub hardware: Vec<ZoneSample>,
+}
+
+/// All stages and what they keep.
+pub struct Pipeline {
+    /// What is read.
+    pub sources: Sources,
+    /// The meter, and what was passed over for it.
+    pub meter: Chosen,
+    /// What turns joules into grams.
+    pub factors: Factors,
+    /// Totals so far.
+    pub ledger: Ledger,
+    /// Identities of cgroups.
+    registry: Registry,
+    usage: UsageTracker,
+    zones: ZoneTracker,
+    idle: BTreeMap<ZoneKey, IdleTracker>,
+    idle_watts: Option<Watts>,
+    crowded_since: BTreeSet<WorkKey>,
+}
+
+impl Pipeline {
+    /// Opens everything below `root` and takes the first reading: counting starts when this returns.
+    pub fn start(root: &Path, options: &Options) -> Result<Self, StartError> {
+        let mut sources = Sources::open(root, options.kernel_programs)?;
+        let meter = meter::choose(root, &options.config.energy);
+        let factors = factors::factors(root, &options.config.carbon)?;
+        let idle = idle_trackers(&meter);
+        let host_id = host::host_id(root).map_or_else(|_| UNKNOWN_HOST.to_owned(), |host| host.id);
+        let mut registry = Registry::new(&host_id);
+        if let Ok(mount) = &sources.cgroups {
+            cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
+        }
+        let first = sources.read()?;
+        let mut pipeline = Self {
+            sources,
+            meter,
+            factors,
+            registry,
+            idle,
+            idle_watts: options.config.energy.idle,
+            ledger: Ledger::default(),
+            usage: UsageTracker::default(),
+            zones: ZoneTracker::default(),
+            crowded_since: BTreeSet::new(),
+        };
+        pipeline.usage.observe(&first);
+        pipeline.read_meter(&Load::default());
+        Ok(pipeline)
+    }
+
+    /// How long to wait at most between two ticks.
+    pub fn longest_tick(&self) -> Nanos {
+        self.meter.meter.longest_poll().map_or(LONGEST_TICK, |poll| poll.min(LONGEST_TICK))
+    }
+
+    /// Waits until `deadline` on the monotonic clock, ticking on the way.
+    pub fn run_until(&mut self, deadline: Nanos) -> Result<(), SourcesError> {
+        let mut next_tick = (sources::monotonic() + self.longest_tick()).min(deadline);
+        loop {
+            let now = sources::monotonic();
+            if now >= next_tick {
+                self.tick()?;
+                if next_tick >= deadline {
+                    return Ok(());
+                }
+                next_tick = (next_tick + self.longest_tick()).min(deadline);
+                continue;
+            }
+            let changes = self.sources.wait((next_tick - now).into());
+            self.learn(changes);
+        }
+    }
+
+    /// One reading of everything.
+    pub fn tick(&mut self) -> Result<(), SourcesError> {
+        let changes = self.sources.wait(std::time::Duration::ZERO);
+        self.learn(changes);
+        let reading = self.sources.read()?;
+        let load = self.usage.observe(&reading);
+        self.read_meter(&load);
+        self.relieve();
+        Ok(())
+    }
+
+    /// Ends the interval: attributes it and adds it to the ledger.
+    pub fn close(&mut self) -> Interval {
+        let usage = self.usage.close();
+        let zones = self.zones.close();
+        let (entries, times) = self.identify(&usage);
+        let by_place = Usage { busy: usage.busy.clone(), work: times };
+        let floors = self.floors(&zones);
+        let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
+        let attribution = attribute(&zones, floor, &by_place);
+        let footprint = footprint(&attribution, &self.factors, usage.span());
+        let grams = footprint.workloads.iter().copied().chain(std::iter::repeat(Grams(0.0)));
+        let entries: Vec<Entry> =
+            entries.into_iter().zip(grams).map(|(entry, operational)| Entry { operational, ..entry }).collect();
+        let nobody = Entry {
+            workload: self.registry.unattributed(),
+            cgroup: None,
+            cpu: attribution.unattributed,
+            operational: footprint.unattributed,
+        };
+        self.ledger.post(&attribution, &entries, &nobody);
+        self.registry.expire(usage.to.monotonic);
+        let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
+        Interval { usage, attribution, footprint, floors, hardware }
+    }
+
+    /// The idle floor of each zone in an interval.
+    fn floors(&self, zones: &[ZoneSample]) -> BTreeMap<ZoneKey, Floor> {
+        if let Meter::Model(model) = &self.meter.meter {
+            let floor = Floor { watts: model.model.power(0.0), origin: IdleOrigin::Model };
+            return BTreeMap::from([(meter::MODEL_ZONE, floor)]);
+        }
+        let whole: f64 = self.idle.keys().map(|key| energy_of(zones, *key)).sum();
+        // The operator gives one figure for the machine: each zone takes the part of it that it has in the
+        // energy measured, so that the parts add up to it.
+        let part = |key| if whole > 0.0 { energy_of(zones, key) / whole } else { 0.0 };
+        let configured = |key| self.idle_watts.map(|idle| Watts(idle.0 * part(key)));
+        self.idle.iter().filter_map(|(key, tracker)| Some((*key, tracker.floor(configured(*key))?))).collect()
+    }
+
+    fn learn(&mut self, changes: Vec<crate::probes::bpf::CgroupChange>) {
+        for change in changes {
+            match (change.kind, change.path) {
+                (ChangeKind::Born, Some(path)) => self.registry.born(change.id, &path, change.at),
+                (ChangeKind::Died, path) => {
+                    if let Some(path) = path {
+                        self.registry.born(change.id, &path, change.at);
+                    }
+                    self.registry.died(change.id, change.at);
+                }
+                // Repaired by its id when it is first used.
+                (ChangeKind::Born, None) => {}
+            }
+        }
+    }
+
+    fn read_meter(&mut self, load: &Load) {
+        let readings = self.meter.meter.read(clock::now, load);
+        for reading in readings {
+            let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { continue };
+            if let Some(power) = self.zones.observe(zone, &reading)
+                && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
+            {
+                tracker.observe(power, busy);
+            }
+        }
+    }
+
+    /// Gives the kernel's slots of workloads that are gone back, once its tables get crowded. A key must
+    /// have been quiet for a whole tick: its last slice has been read.
+    fn relieve(&mut self) {
+        if self.sources.fullness() < CROWDED {
+            self.crowded_since.clear();
+            return;
+        }
+        let quiet = self.usage.quiet();
+        let dead = quiet.intersection(&self.crowded_since).copied().filter(|key| self.is_dead(*key)).collect();
+        let freed = self.sources.release(&dead);
+        self.usage.forget(&freed);
+        self.crowded_since = quiet.difference(&freed).copied().collect();
+    }
+
+    fn is_dead(&self, key: WorkKey) -> bool {
+        let root = &self.sources.root;
+        match key.decode() {
+            Work::Cgroup(id) => self.registry.is_dead(id),
+            Work::Process { tgid, start } => {
+                process::in_initial_pid_namespace(root) && process::is_gone(root, tgid, start)
+            }
+            Work::Idle | Work::Kernel | Work::Nobody | Work::Rest => false,
+        }
+    }
+
+    /// Maps kernel keys to workloads; keys that map to the same one are added up.
+    fn identify(&mut self, usage: &UsageSample) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>) {
+        self.repair(usage);
+        let mut found: BTreeMap<_, (Entry, BTreeMap<Place, Nanos>)> = BTreeMap::new();
+        for (key, times) in &usage.work {
+            let comm = usage.comms.get(key).copied().unwrap_or_else(|| self.sources.comm(*key));
+            let Some(resolved) = self.registry.resolve(*key, &comm) else { continue };
+            let cgroup = match key.decode() {
+                Work::Cgroup(id) => resolved.path.map(|path| Cgroup { id, path: path.to_string() }),
+                _ => None,
+            };
+            let workload = resolved.workload;
+            let (entry, sums) = found.entry(workload.id.clone()).or_insert_with(|| (entry(&workload), BTreeMap::new()));
+            entry.cgroup = cgroup.or(entry.cgroup.take());
+            for (place, time) in times {
+                entry.cpu += *time;
+                *sums.entry(*place).or_default() += *time;
+            }
+        }
+        found.into_values().unzip()
+    }
+
+    /// Looks up by id the cgroups that no event named.
+    fn repair(&mut self, usage: &UsageSample) {
+        for key in usage.work.keys().filter(|key| matches!(key.decode(), Work::Cgroup(_))) {
+            self.registry.resolve(*key, &[0; 16]);
+        }
+        for id in self.registry.unknown() {
+            match self.sources.find_cgroup(id) {
+                Found::Path(path) => self.registry.learn(id, &path),
+                Found::Gone => self.registry.died(id, usage.to.monotonic),
+                // Asked again when it next shows up.
+                Found::Unknown => {}
+            }
+        }
+    }
+}
+
+fn energy_of(zones: &[ZoneSample], key: ZoneKey) -> f64 {
+    zones.iter().find(|zone| zone.key == key).map_or(0.0, |zone| zone.energy.joules().0)
+}
+
+fn entry(workload: &Arc<Workload>) -> Entry {
+    Entry { workload: Arc::clone(workload), cgroup: None, cpu: Nanos(0), operational: Grams(0.0) }
+}
+
+fn idle_trackers(meter: &Chosen) -> BTreeMap<ZoneKey, IdleTracker> {
+    let ratio = meter.processor.as_ref().and_then(|processor| model::idle_ratio(&processor.identity).ok());
+    let zones = meter.meter.zones().iter().filter(|zone| zone.key.kind.is_attributed());
+    let tracker = || IdleTracker::new(None, ratio.unwrap_or(UNKNOWN_RATIO)).ok();
+    zones.filter_map(|zone| Some((zone.key, tracker()?))).collect()
+}

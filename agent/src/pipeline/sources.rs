@@ -1,0 +1,215 @@
+//! All that is read from the machine, opened once: kernel programs or what stands in for them, the
+//! meter, the topology, the cgroup tree. Gathers; decides nothing about figures.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use wattrace_common::sched::{Work, WorkKey};
+
+use crate::{
+    clock,
+    probes::{
+        FileError,
+        bpf::{self, CgroupChange, Loss, Programs, layout::Layouts},
+        cgroupfs::{self, Finder},
+        lockdown, process, procfs,
+        sys::HandleError,
+        topology::{self, Topology},
+    },
+    samples::{CpuReading, Place, Reading},
+    units::Nanos,
+};
+
+/// How on-CPU time is measured.
+pub enum Sched {
+    /// By the kernel programs.
+    Btf(Box<Programs>),
+    /// Not per workload; why, and the CPUs' totals come from `/proc/stat`.
+    Off(String),
+}
+
+/// Everything that is read.
+pub struct Sources {
+    /// Where `/proc` and `/sys` are.
+    pub root: PathBuf,
+    /// On-CPU time.
+    pub sched: Sched,
+    /// The mount of the unified hierarchy, or why there is none.
+    pub cgroups: Result<PathBuf, String>,
+    finder: Option<Finder>,
+    topology: Topology,
+    /// Places of CPUs by number, also of those that went offline.
+    places: BTreeMap<u32, Place>,
+    hz: u64,
+}
+
+/// What became of a cgroup that was looked up by its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It has this path.
+    Path(String),
+    /// It was removed.
+    Gone,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Why nothing can be measured at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SourcesError {
+    /// No CPU topology.
+    #[error("cannot tell the CPUs of this machine: {0}")]
+    Topology(FileError),
+    /// No `/proc/stat`, and no kernel programs either.
+    #[error("cannot read how busy the CPUs are: {0}")]
+    Stat(FileError),
+}
+
+impl Sources {
+    /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, only the
+    /// whole machine's CPU time is read.
+    pub fn open(root: &Path, kernel_programs: bool) -> Result<Self, SourcesError> {
+        let topology = topology::read(root).map_err(SourcesError::Topology)?;
+        let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
+        let sched = if kernel_programs {
+            load(root, &topology, cgroups.as_deref().ok()).unwrap_or_else(Sched::Off)
+        } else {
+            Sched::Off("switched off by --no-bpf".to_owned())
+        };
+        let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
+        let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
+        Ok(Self { root: root.to_owned(), sched, cgroups, finder, topology, places, hz: procfs::user_hz() })
+    }
+
+    /// Sockets that have an online CPU.
+    pub fn sockets(&self) -> u32 {
+        self.topology.sockets()
+    }
+
+    /// CPU totals and on-CPU times, as they stand now.
+    pub fn read(&mut self) -> Result<Reading, SourcesError> {
+        self.follow_hotplug()?;
+        let place = |cpu| self.places.get(&cpu).copied().unwrap_or_default();
+        let online = |cpu| self.topology.cpus.contains_key(&cpu);
+        match &mut self.sched {
+            Sched::Btf(programs) => {
+                let root = &self.root;
+                programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
+                let times = programs.times.read(clock::monotonic);
+                let cpus = times.cpus.iter().map(|cpu| CpuReading {
+                    cpu: cpu.cpu,
+                    place: place(cpu.cpu),
+                    busy: cpu.busy_idle.map(|(busy, _)| busy),
+                    idle: cpu.busy_idle.filter(|_| online(cpu.cpu)).map(|(_, idle)| idle),
+                    online: online(cpu.cpu),
+                });
+                Ok(Reading { at: clock::now(), cpus: cpus.collect(), times: times.times })
+            }
+            Sched::Off(_) => {
+                let stat = procfs::cpu_times(&self.root, self.hz).map_err(SourcesError::Stat)?;
+                let cpus = stat.iter().map(|cpu| CpuReading {
+                    cpu: cpu.cpu,
+                    place: place(cpu.cpu),
+                    busy: Some(cpu.busy),
+                    idle: Some(cpu.idle),
+                    online: true,
+                });
+                Ok(Reading { at: clock::now(), cpus: cpus.collect(), times: Vec::new() })
+            }
+        }
+    }
+
+    fn follow_hotplug(&mut self) -> Result<(), SourcesError> {
+        let online = topology::online(&self.root).map_err(SourcesError::Topology)?;
+        if !online.iter().eq(self.topology.cpus.keys()) {
+            self.topology = topology::read(&self.root).map_err(SourcesError::Topology)?;
+            self.places.extend(self.topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)));
+        }
+        Ok(())
+    }
+
+    /// Waits until cgroups changed or the time is up; returns what changed.
+    pub fn wait(&mut self, span: Duration) -> Vec<CgroupChange> {
+        let Sched::Btf(programs) = &mut self.sched else {
+            pause(span);
+            return Vec::new();
+        };
+        let Ok(events) = &mut programs.cgroups else {
+            pause(span);
+            return Vec::new();
+        };
+        let timeout = Timespec::try_from(span).ok();
+        // Interrupted or timed out: what came until then is taken either way.
+        poll(&mut [PollFd::new(&*events, PollFlags::IN)], timeout.as_ref()).ok();
+        events.drain()
+    }
+
+    /// The path of a cgroup that no event named, by its id.
+    pub fn find_cgroup(&self, id: u64) -> Found {
+        match self.finder.as_ref().map(|finder| finder.find(id)) {
+            Some(Ok(path)) => Found::Path(path),
+            Some(Err(HandleError::Gone { .. })) => Found::Gone,
+            Some(Err(_)) | None => Found::Unknown,
+        }
+    }
+
+    /// The name of a process whose key came without one; zeros when it is gone, or no process.
+    pub fn comm(&self, key: WorkKey) -> [u8; 16] {
+        match key.decode() {
+            Work::Process { tgid, start } => process::comm(&self.root, tgid, start).unwrap_or_default(),
+            _ => [0; 16],
+        }
+    }
+
+    /// Losses counted by the kernel programs.
+    pub fn losses(&self) -> Vec<Loss> {
+        match &self.sched {
+            Sched::Btf(programs) => programs.times.losses(),
+            Sched::Off(_) => Vec::new(),
+        }
+    }
+
+    /// Gives the kernel's slots of dead keys back; returns those given.
+    pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
+        match &mut self.sched {
+            Sched::Btf(programs) => programs.times.release(dead),
+            Sched::Off(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Share of the fullest CPU's table that is taken, 0 to 1.
+    pub fn fullness(&self) -> f64 {
+        match &self.sched {
+            Sched::Btf(programs) => programs.times.fullness(),
+            Sched::Off(_) => 0.0,
+        }
+    }
+}
+
+fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>) -> Result<Sched, String> {
+    let layouts = Layouts::load(&root.join("sys/kernel/btf/vmlinux")).map_err(|error| error.to_string())?;
+    let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
+    let machine = bpf::Machine {
+        possible: topology.possible.iter().max().map_or(1, |last| last + 1),
+        online: topology.cpus.keys().copied().collect(),
+        root_cgroup,
+        locked_down: lockdown::forbids_copies(root),
+        me: process::expected(root, cgroups, root_cgroup),
+    };
+    let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;
+    Ok(Sched::Btf(Box::new(programs)))
+}
+
+/// Waits without anything to wait for.
+pub fn pause(span: Duration) {
+    poll(&mut [], Timespec::try_from(span).ok().as_ref()).ok();
+}
+
+/// `CLOCK_MONOTONIC` now, for deadlines of the loop.
+pub fn monotonic() -> Nanos {
+    clock::monotonic()
+}

@@ -1,0 +1,110 @@
+//! Processes: what the kernel must call this one (the self-test's expectation), and whether another is gone.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use super::bpf::Me;
+use crate::identity::unified_path;
+
+/// The root of a kernfs tree is its first node.
+pub const ROOT_CGROUP: u64 = 1;
+
+/// Inode of the initial pid namespace: a constant of the kernel (`PROC_PID_INIT_INO`).
+const INIT_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Cgroup id of the root of the hierarchy mounted at `mount`; from inside a container it may be the
+/// container's own, so it counts only when it is a root.
+pub fn root_cgroup(mount: &Path) -> Option<u64> {
+    // Only cgroups below the root have a type.
+    let is_root = !mount.join("cgroup.type").exists();
+    fs::metadata(mount).ok().filter(|_| is_root).map(|found| found.ino())
+}
+
+/// What the kernel program must report while this process runs.
+pub fn expected(root: &Path, mount: Option<&Path>, root_cgroup: u64) -> Me {
+    Me { cgroup: own_cgroup(root, mount).filter(|id| *id != root_cgroup), tgid: own_tgid(root) }
+}
+
+fn own_cgroup(root: &Path, mount: Option<&Path>) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let path = unified_path(&text)?;
+    // From a private cgroup namespace the path leads elsewhere: then any cgroup will do.
+    let inside = path.strip_prefix('/').filter(|inside| !inside.split('/').any(|part| part == ".."))?;
+    fs::metadata(mount?.join(inside)).ok().map(|found| found.ino())
+}
+
+/// Our pid, where it is the one the kernel uses.
+fn own_tgid(root: &Path) -> Option<u32> {
+    in_initial_pid_namespace(root).then(std::process::id)
+}
+
+/// Whether pids seen here are the kernel's.
+pub fn in_initial_pid_namespace(root: &Path) -> bool {
+    fs::read_link(root.join("proc/self/ns/pid")).is_ok_and(|link| link.as_os_str() == INIT_PID_NAMESPACE)
+}
+
+/// Whether a process, given by pid and start as in its key, is certainly gone.
+pub fn is_gone(root: &Path, tgid: u32, start: u64) -> bool {
+    match fs::read_to_string(root.join(format!("proc/{tgid}/stat"))) {
+        Ok(line) => started(&line).is_some_and(|ticks| !is_same_start(ticks, start)),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// The name of a process, given by pid and start as in its key.
+pub fn comm(root: &Path, tgid: u32, start: u64) -> Option<[u8; 16]> {
+    let line = fs::read_to_string(root.join(format!("proc/{tgid}/stat"))).ok()?;
+    let same = in_initial_pid_namespace(root) && is_same_start(started(&line)?, start);
+    let (head, _) = line.rsplit_once(')').filter(|_| same)?;
+    let (_, name) = head.split_once('(')?;
+    let mut comm = [0; 16];
+    comm.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+    Some(comm)
+}
+
+/// Whether a thread is certainly not running now. `false` where that cannot be told.
+pub fn is_off_cpu(root: &Path, tid: u32) -> bool {
+    let stat = fs::read_to_string(root.join(format!("proc/{tid}/stat")));
+    let state = stat.ok().and_then(|line| line.rsplit_once(") ")?.1.chars().next());
+    in_initial_pid_namespace(root) && state.is_some_and(|state| state != 'R')
+}
+
+/// Field 22 of `/proc/PID/stat`: start since boot in clock ticks. The name, field 2, may hold anything.
+fn started(line: &str) -> Option<u64> {
+    line.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ticks are 10 ms, the key counts about milliseconds: the same process if they can be the same moment.
+fn is_same_start(ticks: u64, start: u64) -> bool {
+    let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
+    let from_key = start << wattrace_common::sched::START_SHIFT;
+    (ticks * tick).abs_diff(from_key) <= tick + (1 << wattrace_common::sched::START_SHIFT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_hide_the_start() {
+        let line = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 100 200";
+        assert_eq!(started(line), Some(4242));
+        assert_eq!(started("7 (a"), None);
+        assert_eq!(started("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn this_process_is_not_gone_and_has_a_name() {
+        let root = Path::new("/");
+        if !in_initial_pid_namespace(root) {
+            println!("SKIPPED: not in the initial pid namespace");
+            return;
+        }
+        let me = std::process::id();
+        let ticks = started(&fs::read_to_string("/proc/self/stat").unwrap()).unwrap();
+        let start = (ticks * (1_000_000_000 / rustix::param::clock_ticks_per_second())) >> 20;
+        assert!(!is_gone(root, me, start));
+        assert!(is_gone(root, me, start + 1_000));
+        assert!(comm(root, me, start).is_some_and(|name| name[0] != 0));
+        assert_eq!(comm(root, me, start + 1_000), None);
+    }
+}

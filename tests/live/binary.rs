@@ -1,0 +1,109 @@
+//! The real program: its output, its messages, its rights.
+
+use std::{
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use crate::support::{Cgroup, Load, live};
+
+/// nobody
+const UNPRIVILEGED: u32 = 65_534;
+
+fn wattrace() -> Command {
+    Command::new(wattrace_tests::program())
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Sums are compared in whole microjoules.
+fn microjoules(value: &Value) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "a few joules")]
+    let rounded = (value.as_f64().unwrap() * 1e6).round() as i64;
+    rounded
+}
+
+#[test]
+fn once_closes_its_books_and_names_the_cgroup() {
+    live!();
+    let cgroup = Cgroup::new();
+    let mut load = Load::in_cgroup(&cgroup, &["spin", "20"]);
+    load.go();
+    let output = wattrace().args(["once", "--json", "--interval", "2s"]).output().unwrap();
+    drop(load);
+    let lines = lines(&output);
+    let (node, workloads) = lines.split_first().unwrap();
+    assert_eq!(node["type"], "node");
+    assert_eq!(node["probes"]["sched"]["mode"], "btf");
+    assert_eq!(node["probes"]["sched"]["lost"], 0);
+    let zones = node["zones"].as_array().unwrap();
+    let sum = |field: &str| zones.iter().map(|zone| microjoules(&zone[field])).sum::<i64>();
+    let billed = workloads.iter().flat_map(|workload| workload["energy_j"].as_object().unwrap().values());
+    let billed: i64 = billed.map(microjoules).sum();
+    assert_eq!(billed + sum("idle_j") + sum("residual_j"), sum("measured_j"));
+    let mine = workloads.iter().find(|workload| workload["cgroup"] == cgroup.name.as_str()).unwrap();
+    assert_eq!(mine["cgroup_id"], cgroup.id);
+    let cpu = mine["cpu_s"].as_f64().unwrap();
+    assert!((0.5..=2.2).contains(&cpu), "{cpu}");
+}
+
+#[test]
+fn without_rights_once_says_what_is_missing_and_shows_the_machine() {
+    live!();
+    let mut command = Command::new(copy_for_everybody());
+    let output =
+        command.args(["once", "--json", "--interval", "10s"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}");
+    assert!(said.contains("CAP_BPF") && said.contains("CAP_PERFMON") && said.contains("still shown"), "{said}");
+    let lines = lines(&output);
+    assert_eq!(lines[0]["probes"]["sched"]["mode"], "off");
+    assert!(lines[0]["cpu"]["busy_s"].as_f64().unwrap() > 0.0);
+    let kinds: Vec<&str> = lines[1..].iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["unattributed"]);
+}
+
+#[test]
+fn without_rights_a_short_interval_is_refused() {
+    live!();
+    let mut command = Command::new(copy_for_everybody());
+    let output = command.args(["once", "--interval", "1s"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("10s or more"));
+}
+
+#[test]
+fn two_capabilities_are_enough() {
+    live!();
+    let caps = "-all,+bpf,+perfmon,+dac_read_search";
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+    command.args([format!("--inh-caps={caps}"), format!("--ambient-caps={caps}"), format!("--bounding-set={caps}")]);
+    let output = command.arg(copy_for_everybody()).args(["once", "--json", "--interval", "10s"]).output();
+    let Ok(output) = output else {
+        println!("SKIPPED: missing tool setpriv (package util-linux)");
+        return;
+    };
+    let lines = lines(&output);
+    assert_eq!(lines[0]["probes"]["sched"]["mode"], "btf", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The build directory may lie where others cannot look.
+fn copy_for_everybody() -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("wattrace-live-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.join("wattrace");
+    if !copy.exists() {
+        std::fs::copy(wattrace_tests::program(), &copy).unwrap();
+    }
+    copy
+}

@@ -1,0 +1,126 @@
+//! Loading: wrong offsets are refused, by the verifier or by the self-test; memory stays in its budget.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use wattrace::probes::bpf::{self, LoadError, Machine, Me, layout::Layouts};
+
+use crate::support::live;
+
+fn layouts() -> Layouts {
+    Layouts::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap()
+}
+
+fn machine() -> Machine {
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let cpus = u32::try_from(cpus).unwrap();
+    let me = Me { cgroup: None, tgid: Some(std::process::id()) };
+    Machine { possible: cpus, online: (0..cpus).collect(), root_cgroup: 1, locked_down: false, me }
+}
+
+#[test]
+fn an_offset_that_leaves_its_struct_is_refused_by_the_verifier() {
+    live!();
+    let mut layouts = layouts();
+    layouts.sched.as_mut().unwrap().kernfs_id += 4096;
+    match bpf::load(&layouts, &machine()) {
+        Err(LoadError::Refused { program: "sched_switch", reason }) => {
+            println!("{reason}");
+            assert!(reason.contains("kernfs_node"), "{reason}");
+        }
+        other => panic!("loaded with a wrong offset: {:?}", other.err()),
+    }
+}
+
+#[test]
+fn an_offset_of_another_member_of_the_same_size_is_refused_by_the_self_test() {
+    live!();
+    let mut layouts = layouts();
+    let sched = layouts.sched.as_mut().unwrap();
+    sched.task_tgid = sched.task_flags;
+    match bpf::load(&layouts, &machine()) {
+        Err(error @ LoadError::SelfTest { .. }) => println!("{error}"),
+        other => panic!("a wrong tgid went unnoticed: {:?}", other.err()),
+    }
+}
+
+#[test]
+fn a_kernel_without_run_queue_clock_is_measured_by_the_monotonic_one() {
+    live!();
+    let mut layouts = layouts();
+    let sched = layouts.sched.as_mut().unwrap();
+    sched.clock = Err(missing_clock());
+    let mut programs = bpf::load(&layouts, &machine()).map_err(|error| error.to_string()).unwrap();
+    let first = programs.times.read(wattrace::clock::monotonic);
+    crate::support::until("a second reading is later", || {
+        let now = programs.times.read(wattrace::clock::monotonic);
+        let total = |reading: &bpf::TimesReading| -> u64 {
+            reading.cpus.iter().filter_map(|cpu| cpu.busy_idle).map(|(busy, idle)| busy.0 + idle.0).sum()
+        };
+        total(&now) > total(&first) + 100_000_000
+    });
+}
+
+fn missing_clock() -> bpf::layout::LayoutError {
+    let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/btf/5.10.262-amd64.btf")).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"\0cfs_rq\0").unwrap();
+    let mut renamed = bytes;
+    renamed[at + 1] = b'x';
+    let btf = bpf::btf::Btf::parse(&renamed).unwrap();
+    bpf::layout::resolve(&btf).sched.unwrap().clock.unwrap_err()
+}
+
+/// The budget at 64 possible CPUs is 6 MB. Per-CPU maps have the size of this machine: their values are
+/// scaled to 64.
+#[test]
+fn kernel_memory_at_64_cpus_stays_in_budget() {
+    live!();
+    let before = maps();
+    let machine = Machine { possible: 64, ..machine() };
+    let programs = bpf::load(&layouts(), &machine).map_err(|error| error.to_string()).unwrap();
+    let mut sum = 0;
+    for (fd, map) in maps().into_iter().filter(|(fd, _)| !before.contains_key(fd)) {
+        let bytes = map.at_cpus(64);
+        println!("map of type {} (descriptor {fd}): {bytes} bytes", map.kind);
+        sum += bytes;
+    }
+    drop(programs);
+    println!("all maps at 64 possible CPUs: {sum} bytes");
+    assert!(sum > 2_000_000 && sum <= 6 * 1024 * 1024, "{sum} bytes");
+}
+
+struct MapInfo {
+    kind: u64,
+    value: u64,
+    entries: u64,
+    memlock: u64,
+}
+
+impl MapInfo {
+    /// `BPF_MAP_TYPE_PERCPU_HASH`, `_ARRAY`
+    const PER_CPU: [u64; 2] = [5, 6];
+
+    fn at_cpus(&self, cpus: u64) -> u64 {
+        let here = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
+        let here = here.trim().rsplit('-').next().unwrap().parse::<u64>().unwrap() + 1;
+        let more = if Self::PER_CPU.contains(&self.kind) { cpus - here } else { 0 };
+        self.memlock + more * self.value.next_multiple_of(8) * self.entries
+    }
+}
+
+/// Every BPF map that this process holds, by descriptor, as the kernel accounts it.
+fn maps() -> BTreeMap<String, MapInfo> {
+    let mut maps = BTreeMap::new();
+    for entry in fs::read_dir("/proc/self/fdinfo").unwrap() {
+        let entry = entry.unwrap();
+        let Ok(text) = fs::read_to_string(entry.path()) else { continue };
+        if text.contains("map_type:") {
+            let field = |name: &str| -> u64 {
+                text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+            };
+            let (kind, value) = (field("map_type:"), field("value_size:"));
+            let map = MapInfo { kind, value, entries: field("max_entries:"), memlock: field("memlock:") };
+            maps.insert(entry.file_name().into_string().unwrap(), map);
+        }
+    }
+    maps
+}

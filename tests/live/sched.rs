@@ -1,0 +1,233 @@
+//! On-CPU time per workload against `cpu.stat`, `/proc/stat` and known loads.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use wattrace::{clock, pipeline::sources::Sched, probes::procfs, units::Nanos};
+use wattrace_common::sched::WorkKey;
+
+use crate::support::*;
+
+#[test]
+fn two_cgroups_with_known_use() {
+    live!();
+    let (one, two) = (Cgroup::new(), Cgroup::new());
+    let mut whole = Load::in_cgroup(&one, &["spin", "3"]);
+    let mut half = Load::in_cgroup(&two, &["duty", "3"]);
+    let mut pipeline = pipeline();
+    let (before, stolen) = ([one.cpu(), two.cpu()], steal());
+    whole.go();
+    half.go();
+    run_while(&mut pipeline, &mut [&mut whole, &mut half]);
+    let interval = pipeline.close();
+    let stolen = steal() - stolen;
+    assert_agrees("spinner", account(&pipeline, &one.name).cpu, one.cpu() - before[0], stolen);
+    assert_agrees("half", account(&pipeline, &two.name).cpu, two.cpu() - before[1], stolen);
+    assert_sound(&pipeline, &interval);
+}
+
+/// Its slice is open at both readings: all of its time is an estimate on another clock.
+#[test]
+fn a_thread_that_is_never_switched_out() {
+    live!();
+    for attempt in 1..=20 {
+        let cgroup = Cgroup::new();
+        // Shorter than the 950 ms after which the kernel throttles real-time tasks.
+        let mut load = Load::in_cgroup(&cgroup, &["fifo", "1", "0.8"]);
+        let mut pipeline = pipeline();
+        load.go();
+        load.line();
+        pipeline.tick().unwrap();
+        pipeline.close();
+        let (first, start) = (switches(load.0.id()), clock::monotonic());
+        let before = account(&pipeline, &cgroup.name).cpu;
+        run_for(&mut pipeline, Duration::from_millis(400));
+        let (window, last) = (clock::monotonic() - start, switches(load.0.id()));
+        let interval = pipeline.close();
+        load.wait();
+        cgroup.remove();
+        if first != last {
+            println!("attempt {attempt}: switched out, trying again");
+            continue;
+        }
+        let ours = account(&pipeline, &cgroup.name).cpu - before;
+        assert_agrees("never switched out", ours, window.into(), Nanos(0));
+        assert_sound(&pipeline, &interval);
+        return;
+    }
+    panic!("the load was switched out in every attempt");
+}
+
+fn switches(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+    lines.map(|line| line.split_ascii_whitespace().last().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn two_thousand_processes_of_two_milliseconds() {
+    live!();
+    let cgroup = Cgroup::new();
+    let mut load = Load::in_cgroup(&cgroup, &["storm", "2000", "2"]);
+    let mut pipeline = pipeline();
+    let (before, stolen) = (cgroup.cpu(), steal());
+    load.go();
+    run_while(&mut pipeline, &mut [&mut load]);
+    let interval = pipeline.close();
+    let truth = cgroup.cpu() - before;
+    assert!(truth > Duration::from_secs(4), "the load was no load: {truth:?}");
+    assert_agrees("storm", account(&pipeline, &cgroup.name).cpu, truth, steal() - stolen);
+    assert_sound(&pipeline, &interval);
+}
+
+#[test]
+fn cgroups_that_die_inside_the_window_keep_name_and_time() {
+    live!();
+    let older = Cgroup::new();
+    let mut slow = Load::in_cgroup(&older, &["spin", "0.3"]);
+    let mut pipeline = pipeline();
+    slow.go();
+    let younger = Cgroup::new();
+    let mut fast = Load::in_cgroup(&younger, &["spin", "0.05"]);
+    fast.go();
+    fast.wait();
+    slow.wait();
+    let truth = [older.cpu(), younger.cpu()];
+    older.remove();
+    younger.remove();
+    pipeline.tick().unwrap();
+    let interval = pipeline.close();
+    assert_agrees("removed", account(&pipeline, &older.name).cpu, truth[0], Nanos::from_millis(1));
+    assert_agrees("lived 50 ms", account(&pipeline, &younger.name).cpu, truth[1], Nanos::from_millis(1));
+    assert_sound(&pipeline, &interval);
+}
+
+#[test]
+fn a_spinner_moved_back_and_forth_is_billed_once() {
+    live!();
+    let homes = [Cgroup::new(), Cgroup::new()];
+    let mut load = Load::in_cgroup(&homes[0], &["spin", "4"]);
+    let mut pipeline = pipeline();
+    let (before, stolen) = ([homes[0].cpu(), homes[1].cpu()], steal());
+    load.go();
+    let mut totals = BTreeMap::new();
+    for turn in 1..40 {
+        run_for(&mut pipeline, Duration::from_millis(100));
+        homes[turn % 2].add(load.0.id());
+        pipeline.close();
+        for home in &homes {
+            let seen = pipeline.ledger.accounts().find(|a| a.cgroup.as_ref().is_some_and(|c| c.id == home.id));
+            let now = seen.map_or(Nanos(0), |account| account.cpu);
+            let last = totals.insert(home.id, now).unwrap_or_default();
+            assert!(now >= last, "the counter of {} fell", home.name);
+        }
+    }
+    run_while(&mut pipeline, &mut [&mut load]);
+    let interval = pipeline.close();
+    let ours = account(&pipeline, &homes[0].name).cpu + account(&pipeline, &homes[1].name).cpu;
+    let truth = homes[0].cpu() + homes[1].cpu() - before[0] - before[1];
+    assert_agrees("both homes", ours, truth, steal() - stolen);
+    assert_sound(&pipeline, &interval);
+}
+
+#[test]
+fn reading_as_fast_as_possible_counts_nothing_twice() {
+    live!();
+    let homes = [Cgroup::new(), Cgroup::new()];
+    let mut loads = [Load::in_cgroup(&homes[0], &["pingpong", "20"]), Load::in_cgroup(&homes[1], &["pingpong", "20"])];
+    let mut pipeline = pipeline();
+    let (before, stolen) = ([homes[0].cpu(), homes[1].cpu()], steal());
+    loads.iter_mut().for_each(Load::go);
+    let mut readings = 0u64;
+    let mut busy = Nanos(0);
+    let mut last = None;
+    let end = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < end {
+        pipeline.tick().unwrap();
+        readings += 1;
+        if readings.is_multiple_of(64) {
+            let interval = pipeline.close();
+            busy += interval.usage.busy_total();
+            last = Some(interval);
+        }
+    }
+    run_while(&mut pipeline, &mut loads.each_mut());
+    let interval = pipeline.close();
+    busy += interval.usage.busy_total();
+    println!("{readings} readings");
+    assert!(readings > 1_000 && last.is_some());
+    let stolen = steal() - stolen;
+    for (home, before) in homes.iter().zip(before) {
+        assert_agrees("ping-pong", account(&pipeline, &home.name).cpu, home.cpu() - before, stolen);
+    }
+    let billed: Nanos = pipeline.ledger.accounts().map(|account| account.cpu).sum();
+    println!("billed {} ns of {} ns busy", billed.0, busy.0);
+    assert!(billed.0.abs_diff(busy.0) * 1000 <= busy.0, "billed {} of {} busy", billed.0, busy.0);
+    assert!(pipeline.ledger.closes());
+}
+
+#[test]
+fn idle_agrees_with_proc_stat() {
+    live!();
+    let mut pipeline = pipeline();
+    let idle =
+        || -> Nanos { procfs::cpu_times(Path::new("/"), procfs::user_hz()).unwrap().iter().map(|cpu| cpu.idle).sum() };
+    let before = idle();
+    run_for(&mut pipeline, Duration::from_secs(5));
+    let interval = pipeline.close();
+    let truth = idle() - before;
+    let ours = interval.usage.idle;
+    println!("idle {:.4} s, /proc/stat {:.4} s", ours.seconds(), truth.seconds());
+    // Two clock ticks per CPU are below what /proc/stat can tell.
+    let tick = Nanos::from_millis(10 * 2 * interval.usage.cpus);
+    assert!(
+        truth.0.abs_diff(ours.0) <= truth.0 / 50 + tick.0,
+        "ours {} s, /proc/stat {} s",
+        ours.seconds(),
+        truth.seconds()
+    );
+    assert!(interval.usage.unaccounted().unwrap() < 0.01);
+    assert_sound(&pipeline, &interval);
+}
+
+#[test]
+fn processes_of_the_root_cgroup_have_their_name_and_slots_are_given_back() {
+    live!();
+    let mut pipeline = pipeline();
+    // More processes than a CPU's table has slots.
+    let mut load = Load::new(&["storm", "4000", "1"]);
+    if !in_root_cgroup() {
+        println!("SKIPPED: this test must itself run in the root cgroup");
+        return;
+    }
+    load.go();
+    run_while(&mut pipeline, &mut [&mut load]);
+    let interval = pipeline.close();
+    let burn = pipeline.ledger.accounts().find(|account| account.workload.name == "burn").unwrap();
+    println!("burn {:.3} s", burn.cpu.seconds());
+    assert!(burn.cpu > Nanos::from_secs(3));
+    assert_sound(&pipeline, &interval);
+    run_for(&mut pipeline, Duration::from_secs(3));
+    assert!(pipeline.sources.fullness() < 0.6, "slots of dead processes stay taken");
+}
+
+fn in_root_cgroup() -> bool {
+    std::fs::read_to_string("/proc/self/cgroup").unwrap().lines().any(|line| line == "0::/")
+}
+
+/// The process that reads is itself measured, so that a wrong key would be seen at once.
+#[test]
+fn the_open_slice_of_this_test_is_its_own() {
+    live!();
+    let mut pipeline = pipeline();
+    let Sched::Btf(programs) = &mut pipeline.sources.sched else { panic!("off") };
+    let key = (0..programs_cpus()).filter_map(|cpu| programs.times.running(cpu)).collect::<Vec<WorkKey>>();
+    assert!(!key.is_empty());
+}
+
+fn programs_cpus() -> u32 {
+    u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap()
+}

@@ -1,0 +1,192 @@
+//! What live tests share: cgroups of their own, loads in them, and the truth to compare with.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use wattrace::{
+    attribution::ledger::Account,
+    identity::Kind,
+    pipeline::{Interval, Options, Pipeline},
+    probes::{cgroupfs, procfs},
+    units::Nanos,
+};
+
+/// Whether live tests can run here; says why not.
+pub fn possible() -> bool {
+    let reason = if !rustix::process::geteuid().is_root() {
+        "live tests need root"
+    } else if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        "live tests need a kernel with BTF"
+    } else if cgroupfs::mount(Path::new("/")).is_err() {
+        "live tests need a cgroup2 mount"
+    } else {
+        return true;
+    };
+    println!("SKIPPED: {reason}");
+    false
+}
+
+/// Ends a test that cannot run here.
+macro_rules! live {
+    () => {
+        if !crate::support::possible() {
+            return;
+        }
+    };
+}
+pub(crate) use live;
+
+/// A cgroup of the test's own; removed when dropped.
+pub struct Cgroup {
+    pub path: PathBuf,
+    /// As the kernel names it.
+    pub name: String,
+    pub id: u64,
+}
+
+impl Cgroup {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("/wattrace-test-{}-{number}", std::process::id());
+        let path = cgroupfs::mount(Path::new("/")).unwrap().join(&name[1..]);
+        fs::create_dir(&path).unwrap();
+        let id = fs::metadata(&path).unwrap().ino();
+        Self { path, name, id }
+    }
+
+    /// The kernel's own count of CPU time.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(self.path.join("cpu.stat")).unwrap();
+        let line = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")).unwrap();
+        Duration::from_micros(line.parse().unwrap())
+    }
+
+    pub fn add(&self, pid: u32) {
+        fs::write(self.path.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+
+    /// Waits until nobody is left, then removes it.
+    pub fn remove(&self) {
+        until("the cgroup is empty and can be removed", || fs::remove_dir(&self.path).is_ok());
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        drop(fs::remove_dir(&self.path));
+    }
+}
+
+/// A load that waits for its start.
+pub struct Load(pub Child);
+
+impl Load {
+    pub fn in_cgroup(cgroup: &Cgroup, load: &[&str]) -> Self {
+        let ready = Self::new(load);
+        cgroup.add(ready.0.id());
+        ready
+    }
+
+    pub fn new(load: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_burn"));
+        Self(command.args(load).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    pub fn go(&mut self) {
+        self.0.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    /// Waits for a line that the load prints.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line
+    }
+
+    pub fn wait(&mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Waits for a condition, ten seconds at most.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub fn pipeline() -> Pipeline {
+    let options = Options { kernel_programs: true, ..Options::default() };
+    let pipeline = Pipeline::start(Path::new("/"), &options).unwrap();
+    if let wattrace::pipeline::sources::Sched::Off(reason) = &pipeline.sources.sched {
+        panic!("kernel programs are off: {reason}");
+    }
+    pipeline
+}
+
+/// Lets the pipeline go on for so long.
+pub fn run_for(pipeline: &mut Pipeline, span: Duration) {
+    let deadline = wattrace::clock::monotonic() + Nanos::from(span);
+    pipeline.run_until(deadline).unwrap();
+}
+
+/// Goes on until the loads are done.
+pub fn run_while(pipeline: &mut Pipeline, loads: &mut [&mut Load]) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while loads.iter_mut().any(|load| load.0.try_wait().unwrap().is_none()) {
+        assert!(Instant::now() < deadline, "a load never ends");
+        run_for(pipeline, Duration::from_millis(50));
+    }
+    for load in loads {
+        load.wait();
+    }
+}
+
+/// The account of a cgroup, by its path.
+pub fn account<'a>(pipeline: &'a Pipeline, name: &str) -> &'a Account {
+    let found =
+        pipeline.ledger.accounts().find(|account| account.cgroup.as_ref().is_some_and(|cgroup| cgroup.path == name));
+    found.unwrap_or_else(|| panic!("no account for {name}: {:#?}", pipeline.ledger.accounts().collect::<Vec<_>>()))
+}
+
+/// Our figure against the kernel's: 1 %, and what the hypervisor took.
+pub fn assert_agrees(what: &str, ours: Nanos, truth: Duration, steal: Nanos) {
+    let (ours, truth) = (ours.seconds(), truth.as_secs_f64());
+    let error = (ours - truth).abs();
+    println!("{what}: {ours:.6} s, cpu.stat {truth:.6} s, {:+.3} %", 100.0 * (ours - truth) / truth);
+    assert!(error <= truth * 0.01 + steal.seconds(), "{what}: ours {ours} s, truth {truth} s");
+}
+
+/// Time the hypervisor took so far, all CPUs.
+pub fn steal() -> Nanos {
+    procfs::cpu_times(Path::new("/"), procfs::user_hz()).unwrap().iter().map(|cpu| cpu.steal).sum()
+}
+
+/// What holds after every load: books closed, nearly nothing without an owner, nothing lost.
+pub fn assert_sound(pipeline: &Pipeline, interval: &Interval) {
+    assert!(pipeline.ledger.closes());
+    let busy = interval.usage.busy_total().0;
+    let nobody = pipeline.ledger.accounts().find(|account| account.workload.kind == Kind::Unattributed).unwrap();
+    println!("unattributed {} ns of {busy} ns busy", nobody.cpu.0);
+    assert!(nobody.cpu.0 * 1000 <= busy, "unattributed {} of {busy}", nobody.cpu.0);
+    let lost: Vec<_> =
+        pipeline.sources.losses().into_iter().filter(|loss| loss.count > 0 && loss.reason.loses()).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
