@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_largest_numbers_do_not_overflow() {
-        let parts = split(u64::MAX, &[u64::MAX; 10_000]).unwrap();
+        let parts = split(u64::MAX, &vec![u64::MAX; 10_000]).unwrap();
         assert_eq!(parts.iter().map(|part| u128::from(*part)).sum::<u128>(), u128::from(u64::MAX));
     }
 
