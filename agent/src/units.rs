@@ -86,12 +86,12 @@ impl Nanos {
 
     /// Whole milliseconds as nanoseconds.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis * 1_000_000)
+        Self(millis.saturating_mul(1_000_000))
     }
 
     /// Whole seconds as nanoseconds.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs * 1_000_000_000)
+        Self(secs.saturating_mul(1_000_000_000))
     }
 
     /// Difference, never below zero.
@@ -126,18 +126,19 @@ impl Joules {
     }
 }
 
+// Whole numbers stay at their ends: a wrapped sum would be invented energy, a panic a lost interval.
 macro_rules! additive {
-    ($($name:ident),*) => { $(
+    ($($name:ident, $add:expr, $sub:expr;)*) => { $(
         impl Add for $name {
             type Output = Self;
-            fn add(self, other: Self) -> Self { Self(self.0 + other.0) }
+            fn add(self, other: Self) -> Self { Self($add(self.0, other.0)) }
         }
         impl Sub for $name {
             type Output = Self;
-            fn sub(self, other: Self) -> Self { Self(self.0 - other.0) }
+            fn sub(self, other: Self) -> Self { Self($sub(self.0, other.0)) }
         }
         impl AddAssign for $name {
-            fn add_assign(&mut self, other: Self) { self.0 += other.0; }
+            fn add_assign(&mut self, other: Self) { *self = *self + other; }
         }
         impl std::iter::Sum for $name {
             fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
@@ -146,7 +147,14 @@ macro_rules! additive {
         }
     )* };
 }
-additive!(Microjoules, Nanos, Bytes, Joules, Watts, Grams);
+additive! {
+    Microjoules, u64::saturating_add, u64::saturating_sub;
+    Nanos, u64::saturating_add, u64::saturating_sub;
+    Bytes, u64::saturating_add, u64::saturating_sub;
+    Joules, f64::add, f64::sub;
+    Watts, f64::add, f64::sub;
+    Grams, f64::add, f64::sub;
+}
 
 #[cfg(test)]
 mod tests {
@@ -167,5 +175,18 @@ mod tests {
     fn nonsense_power_is_no_energy() {
         assert_eq!(Watts(f64::NAN).during(Nanos::from_secs(1)), Microjoules(0));
         assert_eq!(Watts(-5.0).during(Nanos::from_secs(1)), Microjoules(0));
+    }
+
+    #[test]
+    fn whole_numbers_stay_at_their_ends() {
+        let (most, one) = (Microjoules(u64::MAX), Microjoules(1));
+        assert_eq!((most + one, [most, most, one].into_iter().sum(), one - most), (most, most, Microjoules(0)));
+        let mut total = Nanos(u64::MAX - 1);
+        for expected in [u64::MAX, u64::MAX] {
+            total += Nanos(1);
+            assert_eq!(total, Nanos(expected));
+        }
+        assert_eq!((Bytes(u64::MAX) + Bytes(5), Bytes(7) - Bytes(5)), (Bytes(u64::MAX), Bytes(2)));
+        assert_eq!((Nanos::from_secs(u64::MAX), Nanos::from_millis(u64::MAX)), (Nanos(u64::MAX), Nanos(u64::MAX)));
     }
 }

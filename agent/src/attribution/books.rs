@@ -41,7 +41,7 @@ pub struct ZoneBooks {
 pub struct Attribution {
     /// Per zone that is shared out.
     pub zones: Vec<ZoneBooks>,
-    /// Busy time no workload owns, over the whole machine.
+    /// Busy time no workload owns, of all places.
     pub unattributed: Nanos,
 }
 
@@ -61,12 +61,21 @@ impl ZoneBooks {
 /// Shares each zone's active energy out by time on its CPUs. `floor` is the zone's idle power.
 pub fn attribute(zones: &[ZoneSample], floor: impl Fn(ZoneKey) -> Watts, usage: &Usage) -> Attribution {
     let shared = zones.iter().filter(|zone| zone.key.kind.is_attributed());
-    let busy: Nanos = usage.busy.values().copied().sum();
-    let work: Nanos = usage.work.iter().flat_map(BTreeMap::values).copied().sum();
     Attribution {
         zones: shared.map(|zone| books(zone, floor(zone.key), usage)).collect(),
-        unattributed: busy.saturating_sub(work),
+        unattributed: without_owner(usage),
     }
+}
+
+/// Place by place: workloads that claim too much on one socket do not own the time of another.
+fn without_owner(usage: &Usage) -> Nanos {
+    let mut rest = usage.busy.clone();
+    for (place, time) in usage.work.iter().flatten() {
+        if let Some(left) = rest.get_mut(place) {
+            *left = left.saturating_sub(*time);
+        }
+    }
+    rest.into_values().sum()
 }
 
 fn books(zone: &ZoneSample, floor: Watts, usage: &Usage) -> ZoneBooks {
@@ -80,8 +89,9 @@ fn books(zone: &ZoneSample, floor: Watts, usage: &Usage) -> ZoneBooks {
     weights.push(busy.saturating_sub(claimed));
     let idle = zone.energy.min(floor.during(zone.covered));
     let active = zone.energy.saturating_sub(idle);
-    // Active energy on a zone whose CPUs did nothing is nobody's.
-    let mut parts = split(active.0, &weights).unwrap_or_else(|| nobody(active.0, weights.len()));
+    // Active energy of a zone whose CPUs did nothing is nobody's, whatever clock noise claims.
+    let worked = if busy > 0 { split(active.0, &weights) } else { None };
+    let mut parts = worked.unwrap_or_else(|| nobody(active.0, weights.len()));
     let unattributed = Microjoules(parts.pop().unwrap_or(0));
     ZoneBooks {
         sample: *zone,

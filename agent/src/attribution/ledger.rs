@@ -94,13 +94,13 @@ impl Ledger {
             for (energy, entry) in parts.chain([(books.unattributed, nobody)]) {
                 if let Some(account) = self.accounts.get_mut(&entry.workload.id) {
                     let total = account.energy.entry(books.sample.key.kind).or_default();
-                    *total = total.saturating_add(energy);
+                    *total += energy;
                 }
             }
             let zone = self.zones.entry(books.sample.key).or_insert_with(|| ZoneAccount::new(books.sample.key));
-            zone.measured = zone.measured.saturating_add(books.sample.energy);
-            zone.idle = zone.idle.saturating_add(books.idle);
-            zone.residual = zone.residual.saturating_add(books.residual());
+            zone.measured += books.sample.energy;
+            zone.idle += books.idle;
+            zone.residual += books.residual();
             for (reason, span) in books.sample.unknown {
                 *zone.unknown.entry(reason).or_default() += span;
             }
@@ -119,7 +119,7 @@ impl Ledger {
             account.cgroup.clone_from(&entry.cgroup);
         }
         account.cpu += entry.cpu;
-        account.operational += entry.operational;
+        account.operational = grown(account.operational, entry.operational);
     }
 
     /// Every workload's totals, by triplet.
@@ -145,6 +145,11 @@ impl Ledger {
         }
         open.values().all(|rest| *rest == 0)
     }
+}
+
+/// A total that falls, or that is no number and makes the whole record unreadable, is worse than a lost addend.
+fn grown(total: Grams, by: Grams) -> Grams {
+    Grams((total.0 + by.0.max(0.0)).min(f64::MAX))
 }
 
 impl ZoneAccount {

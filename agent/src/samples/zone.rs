@@ -63,17 +63,17 @@ impl ZoneSample {
 
     /// Time whose energy is unknown, all reasons.
     pub fn unknown_time(&self) -> Nanos {
-        self.unknown.iter().fold(Nanos(0), |sum, (_, span)| saturating_sum(sum, *span))
+        self.unknown.iter().map(|(_, span)| *span).sum()
     }
 
     fn known(&mut self, energy: Microjoules, span: Nanos) {
-        self.energy = self.energy.saturating_add(energy);
-        self.covered = saturating_sum(self.covered, span);
+        self.energy += energy;
+        self.covered += span;
     }
 
     fn lost(&mut self, why: UnknownReason, span: Nanos) {
         if let Some((_, total)) = self.unknown.iter_mut().find(|(reason, _)| *reason == why) {
-            *total = saturating_sum(*total, span);
+            *total += span;
         }
     }
 }
@@ -165,11 +165,6 @@ impl Tracked {
         let next = ZoneSample::new(self.sample.key);
         std::mem::replace(&mut self.sample, next)
     }
-}
-
-/// A record of another boot may hold any instants: their sum must not panic.
-fn saturating_sum(one: Nanos, other: Nanos) -> Nanos {
-    Nanos(one.0.saturating_add(other.0))
 }
 
 /// Real time between two instants: a suspend counts.
