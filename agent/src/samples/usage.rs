@@ -63,9 +63,9 @@ impl Load {
     /// Busy share of the CPUs of a scope, 0 to 1; `None` without CPUs or time.
     pub fn share(&self, scope: Scope) -> Option<f64> {
         let covered = self.places.iter().filter(|(place, _)| scope.covers(**place));
-        let (busy, cpus) = covered.fold((0, 0), |(busy, cpus), (_, (time, more))| (busy + time.0, cpus + more));
+        let (busy, cpus) = covered.fold((Nanos(0), 0), |(busy, cpus), (_, (time, more))| (busy + *time, cpus + more));
         let whole = self.span.0.saturating_mul(cpus);
-        (whole > 0).then(|| (busy as f64 / whole as f64).min(1.0))
+        (whole > 0).then(|| (busy.0 as f64 / whole as f64).min(1.0))
     }
 }
 

@@ -47,12 +47,9 @@ fn fifo(cpu: usize, span: Duration) -> Result<()> {
     let mut only = rustix::thread::CpuSet::new();
     only.set(cpu);
     rustix::thread::sched_setaffinity(None, &only).context("pinning")?;
-    let priority = libc::sched_param { sched_priority: 1 };
-    #[expect(unsafe_code, reason = "no safe wrapper sets a scheduling policy")]
-    // SAFETY: `priority` is a valid parameter block and outlives the call.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
-    if result != 0 {
-        return Err(io::Error::last_os_error()).context("SCHED_FIFO");
+    let chrt = Command::new("chrt").args(["--fifo", "--pid", "1", &std::process::id().to_string()]).status();
+    if !chrt.context("chrt (package util-linux)")?.success() {
+        bail!("SCHED_FIFO was refused");
     }
     println!("spinning");
     io::stdout().flush()?;

@@ -7,6 +7,7 @@ pub mod layout;
 mod load;
 mod mapped;
 mod reclaim;
+mod slot;
 mod times;
 mod visit;
 

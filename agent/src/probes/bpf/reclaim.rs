@@ -10,7 +10,7 @@ use wattrace_common::{
     sched::{TimeSlot, WorkKey},
 };
 
-use super::times::{TimeMaps, word};
+use super::{slot::word, times::TimeMaps};
 
 impl TimeMaps {
     /// Share of the fullest CPU's table that is taken, 0 to 1.

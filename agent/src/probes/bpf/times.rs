@@ -6,8 +6,6 @@
 //! unchanged sequence number. Whatever else moved shows up in the next reading: counters only grow,
 //! nothing is read twice.
 
-use std::sync::atomic::Ordering;
-
 use aya::maps::{MapData, PerCpuHashMap};
 use wattrace_common::{
     limits::{TIME_SETS, TIME_WAYS},
@@ -15,7 +13,11 @@ use wattrace_common::{
     sched::{CpuSlot, TimeSet, TimeSlot, WorkKey},
 };
 
-use super::{entries::Entries, mapped::Mapped, visit};
+use super::{
+    entries::Entries,
+    mapped::Mapped,
+    slot::{Slot, word},
+};
 use crate::{samples::TimeReading, units::Nanos};
 
 type Overflow = PerCpuHashMap<MapData, u64, [u64; 3]>;
@@ -63,34 +65,8 @@ pub struct Loss {
     pub count: u64,
 }
 
-/// A consistent copy of the words of [`CpuSlot`] that the reader needs.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    seq: u64,
-    last: u64,
-    key: WorkKey,
-    idle: u64,
-    busy: u64,
-    kernel: u64,
-    nobody: u64,
-    rest: u64,
-    /// Run-queue clock at this very moment, by the clock pair; 0 without one.
-    now: u64,
-}
-
-/// Position of a field in 8-byte words.
-macro_rules! word {
-    ($type:ty, $field:ident) => {
-        std::mem::offset_of!($type, $field) / 8
-    };
-}
-
-pub(super) use word;
-
 /// Reads of a slot before giving up: a CPU would have to switch in the middle of each.
-const TRIES: u32 = 1_000;
-/// Nanoseconds after which an open slice is worth asking whether its task still runs.
-const LONG_UNSEEN: u64 = 50_000;
+pub(super) const TRIES: u32 = 1_000;
 /// Scans of a CPU's table before giving up, each interrupted for longer than [`LONG_SCAN`].
 const RESCANS: u32 = 16;
 /// Nanoseconds of a scan after which slices that ended meanwhile are no longer short.
@@ -112,7 +88,7 @@ impl TimeMaps {
     pub fn ask_for_clock_pairs(&self) {
         for cpu in 0..self.cpus.len() {
             if let Some(want) = self.cpus.word(cpu, word!(CpuSlot, want)) {
-                want.store(1, Ordering::Release);
+                want.store(1, std::sync::atomic::Ordering::Release);
             }
         }
     }
@@ -123,37 +99,13 @@ impl TimeMaps {
         (slot.last != 0).then_some(slot.key)
     }
 
-    /// Where a switch away from a task was not reported and nothing has run since, makes the CPU switch,
-    /// so that the program shares the time out. Does nothing on kernels that report every switch.
-    pub fn settle_unreported(&self, monotonic: impl Fn() -> Nanos, is_off_cpu: impl Fn(u32) -> bool) {
-        if self.lost(Program::Sched, Reason::Missed) == 0 {
-            return;
-        }
-        for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
-            let Some(slot) = self.slot(cpu, &monotonic) else { continue };
-            let is_long = slot.now.saturating_sub(slot.last) > LONG_UNSEEN && slot.key != WorkKey::IDLE;
-            let pid = u32::try_from(self.cpus.load(cpu, word!(CpuSlot, pid))).unwrap_or(u32::MAX);
-            if is_long && is_off_cpu(pid) {
-                let stays = || self.cpus.load(cpu, word!(CpuSlot, seq)) == slot.seq;
-                // On our own CPU the move alone switches nothing.
-                let switch = |_| -> Result<(), ()> {
-                    if stays() {
-                        visit::switch_once();
-                    }
-                    Ok(())
-                };
-                visit::each_cpu(&[number], switch).ok();
-            }
-        }
-    }
-
     /// Losses by program and reason.
     pub fn losses(&self) -> Vec<Loss> {
         let all = PROGRAMS.iter().flat_map(|program| REASONS.iter().map(|reason| (*program, *reason)));
         all.map(|(program, reason)| Loss { program, reason, count: self.lost(program, reason) }).collect()
     }
 
-    fn lost(&self, program: Program, reason: Reason) -> u64 {
+    pub(super) fn lost(&self, program: Program, reason: Reason) -> u64 {
         let first = index(program, reason) as usize;
         (first..self.lost.len()).step_by(COUNTERS_PER_CPU as usize).map(|at| self.lost.load(at, 0)).sum()
     }
@@ -242,29 +194,6 @@ impl TimeMaps {
         }
         reading.cpus.push(CpuTotals { cpu, busy_idle: Some((Nanos(busy), Nanos(idle))) });
         reading.times.append(&mut entries.into_list());
-    }
-
-    /// One consistent copy of a CPU's slot, or `None` when it never stood still.
-    fn slot(&self, cpu: usize, monotonic: impl Fn() -> Nanos) -> Option<Slot> {
-        let load = |word| self.cpus.load(cpu, word);
-        (0..TRIES).find_map(|_| {
-            let seq = load(word!(CpuSlot, seq));
-            let pair_rq = load(word!(CpuSlot, pair_rq));
-            let since_pair = monotonic().0.saturating_sub(load(word!(CpuSlot, pair_mono)));
-            let slot = Slot {
-                seq,
-                last: load(word!(CpuSlot, last)),
-                key: WorkKey(load(word!(CpuSlot, key))),
-                idle: load(word!(CpuSlot, idle)),
-                busy: load(word!(CpuSlot, busy)),
-                kernel: load(word!(CpuSlot, kernel)),
-                nobody: load(word!(CpuSlot, nobody)),
-                rest: load(word!(CpuSlot, rest)),
-                now: if pair_rq == 0 { 0 } else { pair_rq + since_pair },
-            };
-            let still = seq.is_multiple_of(2) && load(word!(CpuSlot, seq)) == seq;
-            still.then_some(slot)
-        })
     }
 
     fn scan(&self, cpu: usize, entries: &mut Entries) {

@@ -1,0 +1,105 @@
+//! Whose the kernel's keys are: names, look-ups by id, and keys of workloads that are gone.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use wattrace_common::sched::{Work, WorkKey};
+
+use super::{Pipeline, sources::Found};
+use crate::{
+    attribution::ledger::{Cgroup, Entry},
+    identity::Workload,
+    probes::{
+        bpf::{CgroupChange, ChangeKind},
+        process,
+    },
+    samples::{Place, usage::UsageSample},
+    units::{Grams, Nanos},
+};
+
+/// Share of a CPU's table beyond which slots of dead workloads are given back.
+const CROWDED: f64 = 0.5;
+
+impl Pipeline {
+    /// Takes births and deaths of cgroups.
+    pub(super) fn learn(&mut self, changes: Vec<CgroupChange>) {
+        for change in changes {
+            match (change.kind, change.path) {
+                (ChangeKind::Born, Some(path)) => self.registry.born(change.id, &path, change.at),
+                (ChangeKind::Died, path) => {
+                    if let Some(path) = path {
+                        self.registry.born(change.id, &path, change.at);
+                    }
+                    self.registry.died(change.id, change.at);
+                }
+                // Repaired by its id when it is first used.
+                (ChangeKind::Born, None) => {}
+            }
+        }
+    }
+
+    /// Gives the kernel's slots of workloads that are gone back, once its tables get crowded. A key must
+    /// have been quiet for a whole tick: its last slice has been read.
+    pub(super) fn relieve(&mut self) {
+        if self.sources.fullness() < CROWDED {
+            self.crowded_since.clear();
+            return;
+        }
+        let quiet = self.usage.quiet();
+        let dead = quiet.intersection(&self.crowded_since).copied().filter(|key| self.is_dead(*key)).collect();
+        let freed = self.sources.release(&dead);
+        self.usage.forget(&freed);
+        self.crowded_since = quiet.difference(&freed).copied().collect();
+    }
+
+    fn is_dead(&self, key: WorkKey) -> bool {
+        let root = &self.sources.root;
+        match key.decode() {
+            Work::Cgroup(id) => self.registry.is_dead(id),
+            Work::Process { tgid, start } => {
+                process::in_initial_pid_namespace(root) && process::is_gone(root, tgid, start)
+            }
+            Work::Idle | Work::Kernel | Work::Nobody | Work::Rest => false,
+        }
+    }
+
+    /// Maps kernel keys to workloads; keys that map to the same one are added up.
+    pub(super) fn identify(&mut self, usage: &UsageSample) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>) {
+        self.repair(usage);
+        let mut found: BTreeMap<_, (Entry, BTreeMap<Place, Nanos>)> = BTreeMap::new();
+        for (key, times) in &usage.work {
+            let comm = usage.comms.get(key).copied().unwrap_or_else(|| self.sources.comm(*key));
+            let Some(resolved) = self.registry.resolve(*key, &comm) else { continue };
+            let cgroup = match key.decode() {
+                Work::Cgroup(id) => resolved.path.map(|path| Cgroup { id, path: path.to_string() }),
+                _ => None,
+            };
+            let workload = resolved.workload;
+            let (entry, sums) = found.entry(workload.id.clone()).or_insert_with(|| (entry(&workload), BTreeMap::new()));
+            entry.cgroup = cgroup.or(entry.cgroup.take());
+            for (place, time) in times {
+                entry.cpu += *time;
+                *sums.entry(*place).or_default() += *time;
+            }
+        }
+        found.into_values().unzip()
+    }
+
+    /// Looks up by id the cgroups that no event named.
+    fn repair(&mut self, usage: &UsageSample) {
+        for key in usage.work.keys().filter(|key| matches!(key.decode(), Work::Cgroup(_))) {
+            self.registry.resolve(*key, &[0; 16]);
+        }
+        for id in self.registry.unknown() {
+            match self.sources.find_cgroup(id) {
+                Found::Path(path) => self.registry.learn(id, &path),
+                Found::Gone => self.registry.died(id, usage.to.monotonic),
+                // Asked again when it next shows up.
+                Found::Unknown => {}
+            }
+        }
+    }
+}
+
+fn entry(workload: &Arc<Workload>) -> Entry {
+    Entry { workload: Arc::clone(workload), cgroup: None, cpu: Nanos(0), operational: Grams(0.0) }
+}

@@ -1,0 +1,88 @@
+//! One consistent copy of a CPU's state, and what to do where it is out of date.
+
+use wattrace_common::{
+    loss::{Program, Reason},
+    sched::{CpuSlot, WorkKey},
+};
+
+use super::{
+    times::{TRIES, TimeMaps},
+    visit,
+};
+use crate::units::Nanos;
+
+/// Nanoseconds after which an open slice is worth asking whether its task still runs.
+const LONG_UNSEEN: u64 = 50_000;
+
+/// Position of a field in 8-byte words.
+macro_rules! word {
+    ($type:ty, $field:ident) => {
+        std::mem::offset_of!($type, $field) / 8
+    };
+}
+
+pub(super) use word;
+
+/// A consistent copy of the words of [`CpuSlot`] that the reader needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub(super) seq: u64,
+    pub(super) last: u64,
+    pub(super) key: WorkKey,
+    pub(super) idle: u64,
+    pub(super) busy: u64,
+    pub(super) kernel: u64,
+    pub(super) nobody: u64,
+    pub(super) rest: u64,
+    /// Run-queue clock at this very moment, by the clock pair; 0 without one.
+    pub(super) now: u64,
+}
+
+impl TimeMaps {
+    /// One consistent copy of a CPU's slot, or `None` when it never stood still.
+    pub(super) fn slot(&self, cpu: usize, monotonic: impl Fn() -> Nanos) -> Option<Slot> {
+        let load = |word| self.cpus.load(cpu, word);
+        (0..TRIES).find_map(|_| {
+            let seq = load(word!(CpuSlot, seq));
+            let pair_rq = load(word!(CpuSlot, pair_rq));
+            let since_pair = monotonic().0.saturating_sub(load(word!(CpuSlot, pair_mono)));
+            let slot = Slot {
+                seq,
+                last: load(word!(CpuSlot, last)),
+                key: WorkKey(load(word!(CpuSlot, key))),
+                idle: load(word!(CpuSlot, idle)),
+                busy: load(word!(CpuSlot, busy)),
+                kernel: load(word!(CpuSlot, kernel)),
+                nobody: load(word!(CpuSlot, nobody)),
+                rest: load(word!(CpuSlot, rest)),
+                now: if pair_rq == 0 { 0 } else { pair_rq + since_pair },
+            };
+            let still = seq.is_multiple_of(2) && load(word!(CpuSlot, seq)) == seq;
+            still.then_some(slot)
+        })
+    }
+
+    /// Where a switch away from a task was not reported and nothing has run since, makes the CPU switch,
+    /// so that the program shares the time out. Does nothing on kernels that report every switch.
+    pub fn settle_unreported(&self, monotonic: impl Fn() -> Nanos, is_off_cpu: impl Fn(u32) -> bool) {
+        if self.lost(Program::Sched, Reason::Missed) == 0 {
+            return;
+        }
+        for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
+            let Some(slot) = self.slot(cpu, &monotonic) else { continue };
+            let is_long = slot.now.saturating_sub(slot.last) > LONG_UNSEEN && slot.key != WorkKey::IDLE;
+            let pid = u32::try_from(self.cpus.load(cpu, word!(CpuSlot, pid))).unwrap_or(u32::MAX);
+            if is_long && is_off_cpu(pid) {
+                let stays = || self.cpus.load(cpu, word!(CpuSlot, seq)) == slot.seq;
+                // On our own CPU the move alone switches nothing.
+                let switch = |_| -> Result<(), ()> {
+                    if stays() {
+                        visit::switch_once();
+                    }
+                    Ok(())
+                };
+                visit::each_cpu(&[number], switch).ok();
+            }
+        }
+    }
+}
