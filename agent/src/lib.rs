@@ -14,4 +14,5 @@ pub mod pipeline;
 pub mod probes;
 pub mod samples;
 pub mod table;
+pub mod telemetry;
 pub mod units;

@@ -1,0 +1,4 @@
+//! From totals to named series: the metric contract, and which series live. Pure.
+
+pub mod catalog;
+pub mod snapshot;
