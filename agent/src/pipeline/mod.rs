@@ -34,6 +34,7 @@ pub mod factors;
 pub mod meter;
 mod owners;
 pub mod sources;
+pub mod state;
 
 use factors::FactorsError;
 use meter::{Chosen, Meter};

@@ -1,0 +1,198 @@
+//! What outlives the agent: totals and the meters' raw values, in one file that is replaced whole.
+//!
+//! Written before a snapshot is offered to any output: a kill can never leave a receiver ahead of it.
+//! It stops at bytes and files; what a restart means for figures, [`super`] decides.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    attribution::ledger::Record,
+    samples::{Instant, ZoneKey},
+    units::Microjoules,
+};
+
+/// Version of the file's content; another one is set aside.
+const VERSION: u32 = 1;
+
+const NAME: &str = "state.json";
+
+/// Everything that is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    version: u32,
+    /// The boot in which the instants and counters below are valid.
+    pub boot_id: String,
+    /// When it was written.
+    pub at: Instant,
+    /// Totals.
+    pub ledger: Record,
+    /// Raw counters of the meters.
+    pub meters: Vec<SavedZone>,
+}
+
+/// A zone's counter as it was last read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedZone {
+    /// Which zone.
+    pub key: ZoneKey,
+    /// The raw counter.
+    pub counter: Microjoules,
+    /// When it was read.
+    pub at: Instant,
+}
+
+/// Why state is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The folder or the file cannot be used.
+    #[error("cannot keep totals in {}: {source}; give a folder that can be written with agent.state_dir", path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Another agent has it.
+    #[error("another wattrace uses {}: one agent per host, or the same time is billed twice", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// What was found at start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Nothing: the first start here.
+    Nothing,
+    /// What the last agent left.
+    Saved(Box<Saved>),
+    /// Something that cannot be read; it was set aside under the name given.
+    Corrupt(PathBuf),
+}
+
+/// The folder, held so that no second agent uses it.
+#[derive(Debug)]
+pub struct StateDir {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Saved {
+    /// A record of now.
+    pub const fn new(boot_id: String, at: Instant, ledger: Record, meters: Vec<SavedZone>) -> Self {
+        Self { version: VERSION, boot_id, at, ledger, meters }
+    }
+}
+
+impl StateDir {
+    /// Makes and locks the folder.
+    pub fn open(folder: &Path) -> Result<Self, StateError> {
+        let io = |path: &Path, source| StateError::Io { path: path.to_owned(), source };
+        fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
+        let path = folder.join("lock");
+        let lock = File::create(&path).map_err(|source| io(&path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(StateError::Taken { path: folder.to_owned() }),
+            Err(fs::TryLockError::Error(source)) => Err(io(&path, source)),
+        }
+    }
+
+    /// Reads what the last agent left.
+    pub fn load(&self) -> Result<Found, StateError> {
+        let path = self.folder.join(NAME);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(source) => return Err(StateError::Io { path, source }),
+        };
+        match serde_json::from_slice::<Saved>(&bytes) {
+            Ok(saved) if saved.version == VERSION => Ok(Found::Saved(Box::new(saved))),
+            Ok(_) | Err(_) => self.set_aside(path),
+        }
+    }
+
+    fn set_aside(&self, path: PathBuf) -> Result<Found, StateError> {
+        let free = (1u32..).map(|number| self.folder.join(format!("{NAME}.corrupt-{number}")));
+        let aside = free.take(100).find(|aside| !aside.exists()).unwrap_or_else(|| self.folder.join("corrupt"));
+        fs::rename(&path, &aside).map_err(|source| StateError::Io { path, source })?;
+        Ok(Found::Corrupt(aside))
+    }
+
+    /// Replaces the file: whole, or not at all.
+    pub fn save(&self, saved: &Saved) -> Result<(), StateError> {
+        let path = self.folder.join(NAME);
+        self.replace(&path, saved).map_err(|source| StateError::Io { path, source })
+    }
+
+    fn replace(&self, path: &Path, saved: &Saved) -> io::Result<()> {
+        let new = self.folder.join(format!("{NAME}.new"));
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(saved)?)?;
+        file.sync_data()?;
+        fs::rename(&new, path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        samples::{Scope, ZoneKind},
+        units::Nanos,
+    };
+
+    fn saved(boot_id: &str) -> Saved {
+        let at = Instant { monotonic: Nanos(1), boottime: Nanos(2), wall: Nanos(u64::MAX) };
+        let key = ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(1) };
+        let zone = SavedZone { key, counter: Microjoules(u64::MAX), at };
+        Saved::new(boot_id.to_owned(), at, Record::default(), vec![zone])
+    }
+
+    #[test]
+    fn what_was_saved_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        assert_eq!(state.load().unwrap(), Found::Nothing);
+        state.save(&saved("a")).unwrap();
+        state.save(&saved("b")).unwrap();
+        assert_eq!(state.load().unwrap(), Found::Saved(Box::new(saved("b"))));
+    }
+
+    #[test]
+    fn garbage_and_other_versions_are_set_aside_and_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        let other = serde_json::to_string(&Saved { version: 99, ..saved("a") }).unwrap();
+        for content in ["", "{", "[1,2]", &other] {
+            fs::write(folder.path().join(NAME), content).unwrap();
+            let Found::Corrupt(aside) = state.load().unwrap() else { panic!("{content} was taken") };
+            assert_eq!(fs::read_to_string(aside).unwrap(), content);
+            assert_eq!(state.load().unwrap(), Found::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_second_agent_is_refused_until_the_first_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = StateDir::open(folder.path()).unwrap();
+        assert!(matches!(StateDir::open(folder.path()), Err(StateError::Taken { .. })));
+        drop(first);
+        StateDir::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_said() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = StateDir::open(&file.path().join("below")).unwrap_err();
+        assert!(error.to_string().contains("agent.state_dir"), "{error}");
+    }
+}
