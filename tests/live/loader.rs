@@ -6,15 +6,17 @@ use wattrace::probes::bpf::{self, LoadError, Machine, Me, layout::Layouts};
 
 use crate::support::live;
 
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
 fn layouts() -> Layouts {
-    Layouts::load(Path::new("/sys/kernel/btf/vmlinux")).unwrap()
+    Layouts::load(Path::new(BTF)).unwrap()
 }
 
 fn machine() -> Machine {
     let cpus = std::thread::available_parallelism().unwrap().get();
     let cpus = u32::try_from(cpus).unwrap();
     let me = Me { cgroup: None, tgid: Some(std::process::id()) };
-    Machine { possible: cpus, online: (0..cpus).collect(), root_cgroup: 1, locked_down: false, me }
+    Machine { btf: BTF.into(), possible: cpus, online: (0..cpus).collect(), root_cgroup: 1, locked_down: false, me }
 }
 
 #[test]

@@ -186,7 +186,6 @@ pub fn assert_sound(pipeline: &Pipeline, interval: &Interval) {
     let nobody = pipeline.ledger.accounts().find(|account| account.workload.kind == Kind::Unattributed).unwrap();
     println!("unattributed {} ns of {busy} ns busy", nobody.cpu.0);
     assert!(nobody.cpu.0 * 1000 <= busy, "unattributed {} of {busy}", nobody.cpu.0);
-    let lost: Vec<_> =
-        pipeline.sources.losses().into_iter().filter(|loss| loss.count > 0 && loss.reason.loses()).collect();
+    let lost: Vec<_> = pipeline.losses().into_iter().filter(|loss| loss.count > 0 && loss.loses).collect();
     assert!(lost.is_empty(), "{lost:?}");
 }

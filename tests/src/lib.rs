@@ -1,21 +1,27 @@
 //! What the whole-program tests share.
 #![expect(clippy::panic, reason = "a test without its program fails")]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 pub mod powercap_tree;
 
-/// The real program: `WATTRACE_BIN`, else the one built beside this test.
+/// The real program: `WATTRACE_BIN`, else the one beside this test, which is brought up to date first.
 ///
 /// # Panics
-/// When there is none.
+/// When it cannot be built.
 pub fn program() -> PathBuf {
-    if let Some(path) = std::env::var_os("WATTRACE_BIN") {
-        return path.into();
-    }
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| std::env::var_os("WATTRACE_BIN").map_or_else(built, PathBuf::from)).clone()
+}
+
+/// A plain `cargo test` does not build the program of another package.
+#[expect(clippy::disallowed_methods, reason = "this is a test's helper, not the agent")]
+fn built() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(["build", "--quiet", "--package", "wattrace"]).status();
     let beside = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.join("wattrace")));
-    match beside.filter(|path| path.exists()) {
-        Some(path) => path,
-        None => panic!("the program is not built: run `cargo build -p wattrace` first"),
+    match (status, beside) {
+        (Ok(status), Some(path)) if status.success() && path.exists() => path,
+        other => panic!("cannot build the program: {other:?}"),
     }
 }

@@ -161,15 +161,14 @@ fn energy_note(pipeline: &Pipeline) -> EnergyNote {
 }
 
 fn sched_note(pipeline: &Pipeline) -> SchedNote {
-    let losses = pipeline.sources.losses();
-    let seen = losses.iter().filter(|loss| loss.count > 0);
+    let losses = pipeline.losses();
     SchedNote {
         off: match &pipeline.sources.sched {
             Sched::Btf(_) => None,
             Sched::Off(reason) => Some(reason.clone()),
         },
-        counts: seen.map(|loss| (format!("{}.{}", loss.program.name(), loss.reason.name()), loss.count)).collect(),
-        lost: losses.iter().filter(|loss| loss.reason.loses()).map(|loss| loss.count).sum(),
+        lost: losses.iter().filter(|loss| loss.loses).map(|loss| loss.count).sum(),
+        counts: losses.into_iter().filter(|loss| loss.count > 0).map(|loss| (loss.name, loss.count)).collect(),
     }
 }
 

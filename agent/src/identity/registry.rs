@@ -1,10 +1,10 @@
 //! What is known of cgroup ids over time: their paths, their workloads, their deaths. Pure.
 //!
-//! The caller feeds it from a walk and from events, and repairs what [`Registry::unknown`] lists. It never asks
+//! The caller feeds it from a walk and from events, and repairs what [`Registry::wants`] to be told. It never asks
 //! the kernel, and never gives an id a workload that no path spoke for.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -54,7 +54,6 @@ pub struct Registry {
     /// Removed ids in the order of their death. An id that came back stands here in vain.
     deaths: VecDeque<(u64, Nanos)>,
     dead: usize,
-    unknown: BTreeSet<u64>,
     comms: HashMap<[u8; 16], Arc<Workload>>,
     own: Own,
     counts: Counts,
@@ -94,7 +93,6 @@ impl Registry {
             cgroups: HashMap::new(),
             deaths: VecDeque::new(),
             dead: 0,
-            unknown: BTreeSet::new(),
             comms: HashMap::new(),
             own,
             counts: Counts::default(),
@@ -122,7 +120,6 @@ impl Registry {
     /// The cgroup `id` was removed at `at`, or turned out to be gone. It keeps its identity for [`DEAD_FOR`]; one
     /// that never had any stays nobody's, and is not asked for again in that time.
     pub fn died(&mut self, id: u64, at: Nanos) {
-        self.unknown.remove(&id);
         if !self.cgroups.contains_key(&id) && !self.make_room() {
             return;
         }
@@ -161,10 +158,10 @@ impl Registry {
         Some(Resolved { workload, path: None })
     }
 
-    /// Ids that were resolved and not known: for the caller to look up, then [`Registry::learn`], or
-    /// [`Registry::died`] when they are gone. Ascending; empty while there is no room for more.
-    pub fn unknown(&self) -> Vec<u64> {
-        self.unknown.iter().copied().collect()
+    /// Whether the path of `id` is worth looking up: then [`Registry::learn`] it, or tell that it
+    /// [`Registry::died`]. No for what is known, and while there is no room for more.
+    pub fn wants(&self, id: u64) -> bool {
+        !self.cgroups.contains_key(&id) && (self.cgroups.len() < self.known_max || self.dead > 0)
     }
 
     /// Whose work it is that nobody owns.
@@ -183,7 +180,6 @@ impl Registry {
     }
 
     fn put(&mut self, id: u64, path: &str) {
-        self.unknown.remove(&id);
         let known = self.cgroups.get(&id);
         let path: Arc<str> = text::bounded(path, text::PATH_MAX).into();
         if known.is_some_and(|known| known.path.as_deref() == Some(&*path)) || known.is_none() && !self.make_room() {
@@ -222,10 +218,6 @@ impl Registry {
             return Resolved { workload: Arc::clone(&known.workload), path: known.path.clone() };
         }
         self.counts.unresolved += 1;
-        let has_room = self.cgroups.len() + self.unknown.len() < self.known_max || self.dead > 0;
-        if has_room && self.unknown.len() < self.known_max {
-            self.unknown.insert(id);
-        }
         Resolved { workload: Arc::clone(&self.own.unattributed), path: None }
     }
 

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use wattrace_common::sched::{Work, WorkKey};
 
-use super::{Pipeline, sources::Found};
+use super::{
+    Pipeline,
+    sources::{Found, Loss},
+};
 use crate::{
     attribution::ledger::{Cgroup, Entry},
     identity::Workload,
@@ -62,6 +65,18 @@ impl Pipeline {
         }
     }
 
+    /// What was lost since the start, by cause.
+    pub fn losses(&self) -> Vec<Loss> {
+        let counts = self.registry.counts();
+        let identity = |name: &str, count, loses| Loss { name: format!("identity.{name}"), count, loses };
+        let ours = [
+            identity("unresolved", counts.unresolved, true),
+            identity("refused", counts.refused, true),
+            identity("forgotten", counts.forgotten, false),
+        ];
+        self.sources.losses().into_iter().chain(ours).collect()
+    }
+
     /// Maps kernel keys to workloads; keys that map to the same one are added up.
     pub(super) fn identify(&mut self, usage: &UsageSample) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>) {
         self.repair(usage);
@@ -86,10 +101,11 @@ impl Pipeline {
 
     /// Looks up by id the cgroups that no event named.
     fn repair(&mut self, usage: &UsageSample) {
-        for key in usage.work.keys().filter(|key| matches!(key.decode(), Work::Cgroup(_))) {
-            self.registry.resolve(*key, &[0; 16]);
-        }
-        for id in self.registry.unknown() {
+        for key in usage.work.keys() {
+            let Work::Cgroup(id) = key.decode() else { continue };
+            if !self.registry.wants(id) {
+                continue;
+            }
             match self.sources.find_cgroup(id) {
                 Found::Path(path) => self.registry.learn(id, &path),
                 Found::Gone => self.registry.died(id, usage.to.monotonic),

@@ -14,7 +14,7 @@ use crate::{
     clock,
     probes::{
         FileError,
-        bpf::{self, CgroupChange, Loss, Programs, layout::Layouts},
+        bpf::{self, CgroupChange, CgroupEvents, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
         lockdown, process, procfs,
         sys::HandleError,
@@ -45,6 +45,17 @@ pub struct Sources {
     /// Places of CPUs by number, also of those that went offline.
     places: BTreeMap<u32, Place>,
     hz: u64,
+}
+
+/// One count of what went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Where and why, `sched.full`.
+    pub name: String,
+    /// How often since the start.
+    pub count: u64,
+    /// Whether something is missing from the books for it.
+    pub loses: bool,
 }
 
 /// What became of a cgroup that was looked up by its id.
@@ -165,12 +176,21 @@ impl Sources {
         }
     }
 
-    /// Losses counted by the kernel programs.
+    /// What was lost on the way from the kernel, or nearly.
     pub fn losses(&self) -> Vec<Loss> {
-        match &self.sched {
-            Sched::Btf(programs) => programs.times.losses(),
-            Sched::Off(_) => Vec::new(),
-        }
+        let Sched::Btf(programs) = &self.sched else { return Vec::new() };
+        let counted = programs.times.losses().into_iter();
+        let counted = counted.map(|loss| Loss {
+            name: format!("{}.{}", loss.program.name(), loss.reason.name()),
+            count: loss.count,
+            loses: loss.reason.loses(),
+        });
+        let malformed = programs.cgroups.as_ref().map_or(0, CgroupEvents::malformed);
+        let ours = [
+            Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
+            Loss { name: "cgroup_events.malformed".to_owned(), count: malformed, loses: true },
+        ];
+        counted.chain(ours).collect()
     }
 
     /// Gives the kernel's slots of dead keys back; returns those given.
@@ -191,9 +211,11 @@ impl Sources {
 }
 
 fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>) -> Result<Sched, String> {
-    let layouts = Layouts::load(&root.join("sys/kernel/btf/vmlinux")).map_err(|error| error.to_string())?;
+    let btf = root.join("sys/kernel/btf/vmlinux");
+    let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
     let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
     let machine = bpf::Machine {
+        btf,
         possible: topology.possible.iter().max().map_or(1, |last| last + 1),
         online: topology.cpus.keys().copied().collect(),
         root_cgroup,

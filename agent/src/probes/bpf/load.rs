@@ -3,10 +3,10 @@
 //! Offsets are frozen globals; see `layout.rs` for where they come from. Every CPU is visited once
 //! after attaching: so none starts blind, and each proves that it names this very process.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, path::PathBuf};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     maps::{Map, MapData, PerCpuHashMap, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
@@ -26,6 +26,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../agent-ebpf/prebu
 /// What the loader must know about the machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// The running kernel's BTF: programs name their tracepoint by it.
+    pub btf: PathBuf,
     /// Possible CPUs: the kernel numbers them 0 to this.
     pub possible: u32,
     /// CPUs to visit.
@@ -102,7 +104,7 @@ pub enum LoadError {
 pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
     let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
     raise_memlock();
-    let btf = Btf::from_sys_fs().map_err(|error| LoadError::Layout(error.to_string()))?;
+    let btf = Btf::parse_file(&machine.btf, Endianness::default()).map_err(|error| LoadError::Layout(chain(&error)))?;
     let mut ebpf = open(sched, layouts.cgroup.as_ref().ok(), machine, &btf)?;
     attach(&mut ebpf, "sched_switch", &btf)?;
     let times = time_maps(&mut ebpf, machine)?;

@@ -30,6 +30,8 @@ pub struct TimeMaps {
     pub(super) overflow: Overflow,
     /// Run-queue clock up to which each CPU was accounted: an estimate never falls behind it.
     reached: Vec<u64>,
+    /// Readings of a CPU whose state kept changing: its open slice is one reading late.
+    torn: u64,
     /// The descriptors behind the mappings; the programs hold the maps too.
     _data: Vec<MapData>,
 }
@@ -50,8 +52,6 @@ pub struct TimesReading {
     pub cpus: Vec<CpuTotals>,
     /// Per CPU and key.
     pub times: Vec<TimeReading>,
-    /// CPUs whose state kept changing while it was read: their open slice is one reading late.
-    pub torn: u64,
 }
 
 /// One loss counter, summed over CPUs.
@@ -81,7 +81,7 @@ impl TimeMaps {
         data: Vec<MapData>,
     ) -> Self {
         let reached = vec![0; cpus.len()];
-        Self { cpus, times, lost, overflow, reached, _data: data }
+        Self { cpus, times, lost, overflow, reached, torn: 0, _data: data }
     }
 
     /// Asks each CPU for a clock pair at its next switch.
@@ -97,6 +97,11 @@ impl TimeMaps {
     pub fn running(&self, cpu: u32) -> Option<WorkKey> {
         let slot = self.slot(usize::try_from(cpu).ok()?, || Nanos(0))?;
         (slot.last != 0).then_some(slot.key)
+    }
+
+    /// Readings of a CPU that could not be made at one instant: its open slice was one reading late.
+    pub const fn torn(&self) -> u64 {
+        self.torn
     }
 
     /// Losses by program and reason.
@@ -145,7 +150,7 @@ impl TimeMaps {
             }
             before = after;
         }
-        reading.torn += 1;
+        self.torn += 1;
         self.finish(number, Slot { now: before.last, ..before }, entries, reading);
     }
 
