@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+pub mod held;
+pub mod machine_root;
 pub mod powercap_tree;
 
 /// The real program: `WATTRACE_BIN`, else the one built beside this test.
