@@ -2,5 +2,6 @@
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod btf;
+mod faults;
 mod once;
 mod powercap;

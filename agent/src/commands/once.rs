@@ -75,7 +75,7 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
-    let closed = pipeline.close();
+    let closed = pipeline.finish();
     let report = report(&pipeline, &closed);
     if request.json {
         json::write(&report, out)?;

@@ -9,8 +9,11 @@ use serde::Serialize;
 use super::report::Report;
 use crate::{
     attribution::ledger::{Account, ZoneAccount},
-    samples::{ZoneKind, zone::ZoneSample},
-    units::Microjoules,
+    samples::{
+        ZoneKind,
+        zone::{UnknownReason, ZoneSample},
+    },
+    units::{Microjoules, Nanos},
 };
 
 #[derive(Serialize)]
@@ -39,10 +42,10 @@ struct Zone {
     socket: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     die: Option<u32>,
-    measured_j: f64,
-    idle_j: f64,
-    active_j: f64,
-    residual_j: f64,
+    measured_j: Option<f64>,
+    idle_j: Option<f64>,
+    active_j: Option<f64>,
+    residual_j: Option<f64>,
     idle_floor: Option<&'static str>,
     unknown_s: BTreeMap<&'static str, f64>,
 }
@@ -51,7 +54,10 @@ struct Zone {
 struct HardwareZone {
     zone: &'static str,
     socket: Option<u32>,
-    measured_j: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    die: Option<u32>,
+    measured_j: Option<f64>,
+    unknown_s: BTreeMap<&'static str, f64>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +114,7 @@ struct Workload<'a> {
     cgroup: Option<&'a str>,
     cgroup_id: Option<u64>,
     cpu_s: f64,
-    energy_j: BTreeMap<&'static str, f64>,
+    energy_j: BTreeMap<&'static str, Option<f64>>,
     idle_j: BTreeMap<&'static str, f64>,
     carbon: Carbon,
 }
@@ -154,22 +160,34 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
 }
 
 fn zone(report: &Report<'_>, zone: &ZoneAccount) -> Zone {
-    let unknown = zone.unknown.iter().filter(|(_, span)| span.0 > 0);
+    let known = |energy| (zone.covered.0 > 0).then(|| joules(energy));
     Zone {
         zone: zone.key.kind.name(),
         socket: zone.key.scope.socket(),
         die: zone.key.scope.die(),
-        measured_j: joules(zone.measured),
-        idle_j: joules(zone.idle),
-        active_j: joules(zone.active()),
-        residual_j: joules(zone.residual),
+        measured_j: known(zone.measured),
+        idle_j: known(zone.idle),
+        active_j: known(zone.active()),
+        residual_j: known(zone.residual),
         idle_floor: report.floors.get(&zone.key).map(|floor| floor.origin.name()),
-        unknown_s: unknown.map(|(reason, span)| (reason.name(), span.seconds())).collect(),
+        unknown_s: unknown(zone.unknown.iter().map(|(reason, span)| (*reason, *span))),
     }
 }
 
 fn hardware(zone: &ZoneSample) -> HardwareZone {
-    HardwareZone { zone: zone.key.kind.name(), socket: zone.key.scope.socket(), measured_j: joules(zone.energy) }
+    HardwareZone {
+        zone: zone.key.kind.name(),
+        socket: zone.key.scope.socket(),
+        die: zone.key.scope.die(),
+        measured_j: (zone.covered.0 > 0).then(|| joules(zone.energy)),
+        unknown_s: unknown(zone.unknown),
+    }
+}
+
+/// Seconds by reason; reasons that cost nothing are left out.
+fn unknown(spans: impl IntoIterator<Item = (UnknownReason, Nanos)>) -> BTreeMap<&'static str, f64> {
+    let spans = spans.into_iter().filter(|(_, span)| span.0 > 0);
+    spans.map(|(reason, span)| (reason.name(), span.seconds())).collect()
 }
 
 fn grid<'a>(report: &'a Report<'_>) -> Grid<'a> {
@@ -198,6 +216,7 @@ fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
 
 fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
     let cgroup = account.cgroup.as_ref();
+    let known = |kind, energy| report.is_known(kind).then(|| joules(energy));
     Workload {
         r#type: "workload",
         kind: account.workload.kind.name(),
@@ -205,7 +224,7 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
         cgroup_id: cgroup.map(|cgroup| cgroup.id),
         cpu_s: account.cpu.seconds(),
-        energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
+        energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), known(*kind, *energy))).collect(),
         idle_j: BTreeMap::new(),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(account.operational.0),

@@ -191,6 +191,12 @@ impl Pipeline {
         Interval { usage, attribution, footprint, floors, hardware }
     }
 
+    /// Ends the last interval: what a failed read leaves open stays unknown.
+    pub fn finish(&mut self) -> Interval {
+        self.zones.give_up();
+        self.close()
+    }
+
     /// The idle floor of each zone in an interval.
     fn floors(&self, zones: &[ZoneSample]) -> BTreeMap<ZoneKey, Floor> {
         if let Meter::Model(model) = &self.meter.meter {
