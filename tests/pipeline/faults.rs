@@ -5,8 +5,9 @@ use std::fs;
 use anyhow::Result;
 use serde_json::{Value, json};
 use wattrace_tests::{
-    held::{Figures, microjoules, once, once_for},
+    held::{once, once_for},
     machine_root::MachineRoot,
+    run::{Figures, microjoules},
 };
 
 const START: u64 = 1_000_000_000;

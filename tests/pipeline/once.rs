@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use wattrace_tests::{
-    held::{Figures, microjoules, once},
+    held::once,
     machine_root::MachineRoot,
     powercap_tree::{Row, rows},
+    run::{Figures, microjoules},
 };
 
 /// One test each, so that they run at the same time.

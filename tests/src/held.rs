@@ -5,25 +5,24 @@
 #![expect(clippy::disallowed_methods, reason = "a test starts the program, and waits with a deadline")]
 
 use std::{
-    ffi::OsStr,
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::Child,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use serde_json::Value;
 
-use crate::{machine_root::MachineRoot, program};
+use crate::{
+    machine_root::MachineRoot,
+    run::{Figures, Said, command},
+};
 
 /// How long the program may take from one reading to the next.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What the program says when only root may ask for so short an interval.
-const REFUSED: &str = "so only root may ask for them";
 
 /// A program at its next reading.
 pub struct Held {
@@ -33,29 +32,7 @@ pub struct Held {
     pipe: Option<File>,
 }
 
-/// What a program left behind.
-#[derive(Clone, Debug)]
-pub struct Said {
-    /// How it ended.
-    pub status: ExitStatus,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
-}
-
-/// `once --json`, read.
-#[derive(Clone, Debug)]
-pub struct Figures {
-    /// The line of the machine.
-    pub node: Value,
-    /// The lines of the workloads.
-    pub workloads: Vec<Value>,
-    /// Standard error.
-    pub err: String,
-}
-
-/// `once` on the machine, for 100 ms, without kernel programs. `None`: it was refused for want of rights, and said so.
+/// `once` on the machine, for 100 ms, without kernel programs. `None`: it needs rights, and the test is skipped.
 pub fn once(machine: &MachineRoot, more: &[&str]) -> Result<Option<Held>> {
     let args = ["--interval", "100ms"].iter().chain(more).copied().collect::<Vec<_>>();
     once_for(machine, &args)
@@ -66,23 +43,15 @@ pub fn once(machine: &MachineRoot, more: &[&str]) -> Result<Option<Held>> {
 pub fn once_for(machine: &MachineRoot, args: &[&str]) -> Result<Option<Held>> {
     let stat = machine.path().join("proc/stat");
     replace_by_pipe(&stat)?;
-    let child = command(machine.path()).args(args).spawn().context("the program does not start")?;
+    let child = command("once", machine.path()).arg("--no-bpf").args(args).spawn();
+    let child = child.context("the program does not start")?;
     let mut held = Held { child, stat, pipe: None };
     if held.wait()? {
         return Ok(Some(held));
     }
     let said = held.end()?;
-    ensure!(said.err.contains(REFUSED), "the program ended early: {said:?}");
-    println!("SKIPPED: short intervals need root");
+    ensure!(said.is_refused(), "the program ended early: {said:?}");
     Ok(None)
-}
-
-/// `once` on a root, not held, with its output caught; the interval is still to be given.
-pub fn command(root: &Path) -> Command {
-    let mut command = Command::new(program());
-    command.args([OsStr::new("once"), OsStr::new("--no-bpf"), OsStr::new("--root"), root.as_os_str()]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
 }
 
 impl Held {
@@ -139,38 +108,6 @@ impl Drop for Held {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-impl Said {
-    /// Of a program, once it has ended. Little is said on standard error: it waits in its pipe meanwhile.
-    pub fn of(child: &mut Child) -> Result<Self> {
-        let (out, err) = (text(child.stdout.take())?, text(child.stderr.take())?);
-        Ok(Self { status: child.wait()?, out, err })
-    }
-
-    /// JSON lines of a run that went well.
-    pub fn figures(self) -> Result<Figures> {
-        ensure!(self.status.success(), "the program failed: {}", self.err);
-        ensure!(self.err.contains("measuring for"), "it does not say that it measures: {}", self.err);
-        let lines = self.out.lines().map(serde_json::from_str).collect::<serde_json::Result<Vec<Value>>>();
-        let mut lines = lines.with_context(|| self.out.clone())?.into_iter();
-        let node = lines.next().context("no line")?;
-        Ok(Figures { node, workloads: lines.collect(), err: self.err })
-    }
-}
-
-fn text(stream: Option<impl Read>) -> Result<String> {
-    let mut text = String::new();
-    if let Some(mut stream) = stream {
-        stream.read_to_string(&mut text)?;
-    }
-    Ok(text)
-}
-
-/// Joules of a JSON view in whole microjoules; `None` for what is unknown.
-#[expect(clippy::cast_possible_truncation, reason = "no test uses more than kilojoules")]
-pub fn microjoules(joules: &Value) -> Option<i64> {
-    joules.as_f64().map(|joules| (joules * 1e6).round() as i64)
 }
 
 fn replace_by_pipe(path: &Path) -> Result<()> {

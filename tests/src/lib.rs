@@ -6,6 +6,7 @@ use std::path::PathBuf;
 pub mod held;
 pub mod machine_root;
 pub mod powercap_tree;
+pub mod run;
 
 /// The real program: `WATTRACE_BIN`, else the one built beside this test.
 ///
