@@ -7,7 +7,10 @@ use std::path::Path;
 use crate::{
     attribution::model::PowerModel,
     config,
-    probes::{model, powercap, powercap::Powercap},
+    probes::{
+        model,
+        powercap::{self, Powercap, SkipReason},
+    },
     samples::{
         EnergySource, Instant, Scope, ZoneInfo, ZoneKey, ZoneKind, ZoneReading, counter, machine::Processor,
         usage::Load,
@@ -57,6 +60,9 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor },
         Err(error) => passed_over.push(error.to_string()),
     }
+    if config.idle.is_some() && config.max.is_none() {
+        passed_over.push("energy.idle_watts is not used: the power model needs energy.max_watts beside it".to_owned());
+    }
     let meter = match processor.as_ref().map(|processor| power_model(processor, config)) {
         Some(Ok(model)) => Meter::Model(Box::new(ModelMeter::new(model))),
         Some(Err(error)) => {
@@ -66,6 +72,15 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         None => Meter::None,
     };
     Chosen { meter, passed_over, processor }
+}
+
+impl Chosen {
+    /// Zones that are there and not measured, one sentence each; a zone that is shown twice is measured.
+    pub fn not_measured(&self) -> Vec<String> {
+        let Meter::Powercap(powercap) = &self.meter else { return Vec::new() };
+        let lost = powercap.skipped().iter().filter(|zone| !matches!(zone.reason, SkipReason::Duplicate(_)));
+        lost.map(ToString::to_string).collect()
+    }
 }
 
 fn power_model(processor: &Processor, config: &config::Energy) -> Result<PowerModel, String> {
