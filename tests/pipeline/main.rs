@@ -3,5 +3,6 @@
 
 mod btf;
 mod faults;
+mod meters;
 mod once;
 mod powercap;
