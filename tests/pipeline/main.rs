@@ -2,6 +2,7 @@
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod btf;
+mod config;
 mod faults;
 mod meters;
 mod once;

@@ -47,6 +47,7 @@ struct Zone {
     active_j: Option<f64>,
     residual_j: Option<f64>,
     idle_floor: Option<&'static str>,
+    idle_floor_w: Option<f64>,
     unknown_s: BTreeMap<&'static str, f64>,
 }
 
@@ -161,6 +162,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
 
 fn zone(report: &Report<'_>, zone: &ZoneAccount) -> Zone {
     let known = |energy| (zone.covered.0 > 0).then(|| joules(energy));
+    let floor = report.floors.get(&zone.key).filter(|_| zone.covered.0 > 0);
     Zone {
         zone: zone.key.kind.name(),
         socket: zone.key.scope.socket(),
@@ -169,7 +171,8 @@ fn zone(report: &Report<'_>, zone: &ZoneAccount) -> Zone {
         idle_j: known(zone.idle),
         active_j: known(zone.active()),
         residual_j: known(zone.residual),
-        idle_floor: report.floors.get(&zone.key).map(|floor| floor.origin.name()),
+        idle_floor: floor.map(|floor| floor.origin.name()),
+        idle_floor_w: floor.map(|floor| floor.watts.0),
         unknown_s: unknown(zone.unknown.iter().map(|(reason, span)| (*reason, *span))),
     }
 }

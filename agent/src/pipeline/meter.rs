@@ -39,6 +39,8 @@ pub struct ModelMeter {
     pub model: PowerModel,
     zone: ZoneInfo,
     counter: Microjoules,
+    /// Up to when the counter counts.
+    until: Option<Instant>,
 }
 
 /// The meter chosen, and why a better one was not.
@@ -136,11 +138,15 @@ impl ModelMeter {
             // Far above what the model can say: its steps are never taken for a reset.
             max_power: Watts(model.power(1.0).0 * 2.0 + 1.0),
         };
-        Self { model, zone, counter: Microjoules(0) }
+        Self { model, zone, counter: Microjoules(0), until: None }
     }
 
+    /// Counts over the time between its own readings, as a meter does: the idle floor is later taken over the same time,
+    /// and what an idle machine used must be that floor.
     fn advance(&mut self, at: Instant, load: &Load) -> ZoneReading {
-        let energy = self.model.energy(load.share(Scope::Machine).unwrap_or(0.0), load.span).total;
+        let since = self.until.replace(at).unwrap_or(at);
+        let span = at.boottime.saturating_sub(since.boottime);
+        let energy = self.model.energy(load.share(Scope::Machine).unwrap_or(0.0), span).total;
         self.counter = self.counter.saturating_add(energy);
         ZoneReading { key: MODEL_ZONE, at, counter: Ok(self.counter) }
     }
