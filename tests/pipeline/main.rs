@@ -7,3 +7,4 @@ mod faults;
 mod meters;
 mod once;
 mod powercap;
+mod table;
