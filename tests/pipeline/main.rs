@@ -3,6 +3,7 @@
 
 mod btf;
 mod config;
+mod doctor;
 mod faults;
 mod meters;
 mod once;

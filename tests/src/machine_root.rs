@@ -4,9 +4,14 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
-    os::unix::fs::PermissionsExt,
+    fs::{self, File, OpenOptions},
+    os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
 };
 
 use anyhow::{Context, Result};
@@ -92,6 +97,17 @@ impl MachineRoot {
         self.write("proc/stat", self.stat())
     }
 
+    /// These counters advance until what is returned is dropped. They keep their length, so that no read sees half a write.
+    pub fn advancing(&self, zones: &[&str]) -> Result<Advancing> {
+        let open =
+            |zone: &&str| OpenOptions::new().write(true).open(self.counter(zone)).with_context(|| (*zone).to_owned());
+        let counters = zones.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let writer = std::thread::spawn(move || advance(&counters, &stopped));
+        Ok(Advancing { stop, writer: Some(writer) })
+    }
+
     fn topology(&self) -> Result<()> {
         const BASE: &str = "sys/devices/system/cpu";
         let all = format!("0-{}\n", self.cpus.len().saturating_sub(1));
@@ -106,6 +122,33 @@ impl MachineRoot {
         }
         Ok(())
     }
+}
+
+/// Counters that advance by themselves.
+#[derive(Debug)]
+pub struct Advancing {
+    stop: Arc<AtomicBool>,
+    writer: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Drop for Advancing {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.writer.take().map(JoinHandle::join));
+    }
+}
+
+fn advance(counters: &[File], stop: &AtomicBool) -> std::io::Result<()> {
+    for microjoules in 100_000_000_u64.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        for counter in counters {
+            counter.write_all_at(format!("{microjoules}\n").as_bytes(), 0)?;
+        }
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 /// Two for each die that has a package zone; a machine without zones has one socket.
