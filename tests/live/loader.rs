@@ -38,10 +38,10 @@ fn an_offset_of_another_member_of_the_same_size_is_refused_by_the_self_test() {
     live!();
     let mut layouts = layouts();
     let sched = layouts.sched.as_mut().unwrap();
-    sched.task_tgid = sched.task_flags;
+    sched.task_pid = sched.task_flags;
     match bpf::load(&layouts, &machine()) {
         Err(error @ LoadError::SelfTest { .. }) => println!("{error}"),
-        other => panic!("a wrong tgid went unnoticed: {:?}", other.err()),
+        other => panic!("a wrong pid went unnoticed: {:?}", other.err()),
     }
 }
 

@@ -47,10 +47,10 @@ fn a_thread_that_is_never_switched_out() {
         load.line();
         pipeline.tick().unwrap();
         pipeline.close();
-        let (first, start) = (switches(load.0.id()), clock::monotonic());
+        let (first, start) = (switches(load.child.id()), clock::monotonic());
         let before = account(&pipeline, &cgroup.name).cpu;
         run_for(&mut pipeline, Duration::from_millis(400));
-        let (window, then) = (clock::monotonic() - start, switches(load.0.id()));
+        let (window, then) = (clock::monotonic() - start, switches(load.child.id()));
         let interval = pipeline.close();
         load.wait();
         cgroup.remove();
@@ -94,13 +94,14 @@ fn cgroups_that_die_inside_the_window_keep_name_and_time() {
     let older = Cgroup::new();
     let mut slow = Load::in_cgroup(&older, &["spin", "0.3"]);
     let mut pipeline = pipeline();
+    let before = older.cpu();
     slow.go();
     let younger = Cgroup::new();
     let mut fast = Load::in_cgroup(&younger, &["spin", "0.05"]);
     fast.go();
     fast.wait();
     slow.wait();
-    let truth = [older.cpu(), younger.cpu()];
+    let truth = [older.cpu() - before, younger.cpu()];
     older.remove();
     younger.remove();
     pipeline.tick().unwrap();
@@ -121,7 +122,7 @@ fn a_spinner_moved_back_and_forth_is_billed_once() {
     let mut totals = BTreeMap::new();
     for turn in 1..40 {
         run_for(&mut pipeline, Duration::from_millis(100));
-        homes[turn % 2].add(load.0.id());
+        homes[turn % 2].add(load.child.id());
         pipeline.close();
         for home in &homes {
             let seen = pipeline.ledger.accounts().find(|a| a.cgroup.as_ref().is_some_and(|c| c.id == home.id));

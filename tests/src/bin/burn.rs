@@ -1,6 +1,6 @@
 //! A process that uses CPU time in a known way, for tests to put into a cgroup.
 //!
-//! It waits for a line on standard input, so that the test can move it first; then it does what its
+//! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`.
 #![expect(clippy::disallowed_methods, reason = "it is a clock-driven load, not the agent")]
 
@@ -17,6 +17,8 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     if words.first() != Some(&"now") {
+        println!("ready");
+        io::stdout().flush()?;
         io::stdin().read_line(&mut String::new())?;
     }
     match words.as_slice() {

@@ -10,7 +10,12 @@ use aya::{
     maps::{Map, MapData, PerCpuHashMap, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
-use wattrace_common::{layout, limits::TIME_SETS, loss::COUNTERS_PER_CPU, sched::WorkKey};
+use wattrace_common::{
+    layout,
+    limits::TIME_SETS,
+    loss::COUNTERS_PER_CPU,
+    sched::{Work, WorkKey},
+};
 
 use super::{
     events::CgroupEvents,
@@ -182,19 +187,28 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadErro
     Ok(())
 }
 
-/// The verifier's log is long; what it objects to stands at its end.
 fn refused(program: &'static str, error: &ProgramError) -> LoadError {
+    if error_is_denied(error) {
+        return LoadError::Denied;
+    }
     let reason = match error {
         ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let mut lines: Vec<&str> =
-                log.lines().rev().filter(|line| !line.starts_with("processed ")).take(3).collect();
-            lines.reverse();
-            format!("{io_error}; {}", lines.join(" / "))
+            format!("{io_error}; {}", objection(&verifier_log.to_string()))
         }
         other => chain(other),
     };
-    if error_is_denied(error) { LoadError::Denied } else { LoadError::Refused { program, reason } }
+    LoadError::Refused { program, reason }
+}
+
+/// The verifier's log is long: what it objects to stands at its end, before its own statistics.
+fn objection(log: &str) -> String {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "subprog "];
+    let is_statistics = |line: &&str| STATISTICS.iter().any(|start| line.starts_with(start));
+    log.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty() && !is_statistics(line))
+        .unwrap_or("no reason given")
+        .to_owned()
 }
 
 fn denied_or(error: &(dyn std::error::Error + 'static), other: impl FnOnce(String) -> LoadError) -> LoadError {
@@ -257,35 +271,50 @@ fn visit_cpus(times: &TimeMaps, machine: &Machine) -> Result<(), LoadError> {
     visit::each_cpu(&machine.online, |cpu| {
         // Bounded: a CPU on which no switch is seen after so many sleeps is not measured at all.
         let seen = (0..1_000).find_map(|_| {
-            times.running(cpu).or_else(|| {
+            times.running_task(cpu).or_else(|| {
                 visit::switch_once();
                 None
             })
         });
-        let found = seen.ok_or_else(|| LoadError::SelfTest {
+        let (key, tid) = seen.ok_or_else(|| LoadError::SelfTest {
             cpu,
             found: "no switch was seen".to_owned(),
             expected: "one per sleep".to_owned(),
         })?;
-        machine.me.check(cpu, found)
+        if machine.me.is(key, tid) {
+            return Ok(());
+        }
+        let found = format!("{:?}, thread {tid}", key.decode());
+        Err(LoadError::SelfTest { cpu, found, expected: format!("{:?}", machine.me) })
     })
 }
 
 impl Me {
     /// A wrong offset can pass the verifier when it leads to another member of the same size: the
-    /// program must therefore prove that it names a process it is known to run under.
-    fn check(self, cpu: u32, found: WorkKey) -> Result<(), LoadError> {
-        use wattrace_common::sched::Work;
-        let fits = match (found.decode(), self) {
+    /// program must therefore prove that it names a process and thread it is known to run under.
+    fn is(self, key: WorkKey, tid: u64) -> bool {
+        let same_process = match (key.decode(), self) {
             (Work::Cgroup(id), Self { cgroup: Some(mine), .. }) => id == mine,
             (Work::Process { tgid, .. }, Self { cgroup: None, tgid: Some(mine) }) => tgid == mine,
             (Work::Cgroup(_), Self { cgroup: None, .. })
             | (Work::Process { .. }, Self { cgroup: None, tgid: None }) => true,
             _ => false,
         };
-        if fits {
-            return Ok(());
-        }
-        Err(LoadError::SelfTest { cpu, found: format!("{:?}", found.decode()), expected: format!("{self:?}") })
+        // In a pid namespace of its own this process does not know what the kernel calls it.
+        let my_tid = u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs());
+        same_process && (self.tgid.is_none() || tid == my_tid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_objection_is_found_before_the_statistics() {
+        let log = "0: R1=ctx\naccess beyond struct kernfs_node at off 4192 size 8\nverification time 3349 usec\n\
+                   stack depth 48+0+0\nprocessed 78 insns (limit 1000000)\nsubprog 1 (memset) static insns_self 0\n\n";
+        assert_eq!(objection(log), "access beyond struct kernfs_node at off 4192 size 8");
+        assert_eq!(objection(""), "no reason given");
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Slot {
     pub(super) seq: u64,
     pub(super) last: u64,
     pub(super) key: WorkKey,
+    pub(super) pid: u64,
     pub(super) idle: u64,
     pub(super) busy: u64,
     pub(super) kernel: u64,
@@ -50,6 +51,7 @@ impl TimeMaps {
                 seq,
                 last: load(word!(CpuSlot, last)),
                 key: WorkKey(load(word!(CpuSlot, key))),
+                pid: load(word!(CpuSlot, pid)),
                 idle: load(word!(CpuSlot, idle)),
                 busy: load(word!(CpuSlot, busy)),
                 kernel: load(word!(CpuSlot, kernel)),
@@ -71,7 +73,7 @@ impl TimeMaps {
         for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
             let Some(slot) = self.slot(cpu, &monotonic) else { continue };
             let is_long = slot.now.saturating_sub(slot.last) > LONG_UNSEEN && slot.key != WorkKey::IDLE;
-            let pid = u32::try_from(self.cpus.load(cpu, word!(CpuSlot, pid))).unwrap_or(u32::MAX);
+            let pid = u32::try_from(slot.pid).unwrap_or(u32::MAX);
             if is_long && is_off_cpu(pid) {
                 let stays = || self.cpus.load(cpu, word!(CpuSlot, seq)) == slot.seq;
                 // On our own CPU the move alone switches nothing.

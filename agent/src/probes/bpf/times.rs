@@ -95,8 +95,13 @@ impl TimeMaps {
 
     /// Whose slice is open on a CPU; `None` before its first switch.
     pub fn running(&self, cpu: u32) -> Option<WorkKey> {
+        self.running_task(cpu).map(|(key, _)| key)
+    }
+
+    /// Key and thread id of the running task; `None` before the CPU's first switch.
+    pub(super) fn running_task(&self, cpu: u32) -> Option<(WorkKey, u64)> {
         let slot = self.slot(usize::try_from(cpu).ok()?, || Nanos(0))?;
-        (slot.last != 0).then_some(slot.key)
+        (slot.last != 0).then_some((slot.key, slot.pid))
     }
 
     /// Readings of a CPU that could not be made at one instant: its open slice was one reading late.
