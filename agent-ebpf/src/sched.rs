@@ -106,12 +106,11 @@ fn unreported_switch(slot: &mut CpuSlot, run_queue: &RunQueue, prev: Kptr) -> bo
 #[inline(never)]
 fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
     let (left, arrival) = (departure(slot, now), arrival(prev, now));
-    if arrival < slot.last || arrival > now {
-        loss::count(cpu, Program::Sched, Reason::NoStart);
-        return;
-    }
-    loss::count(cpu, Program::Sched, Reason::Missed);
-    let left = if left < arrival { left } else { arrival };
+    let is_told = arrival >= slot.last && arrival <= now;
+    loss::count(cpu, Program::Sched, if is_told { Reason::Missed } else { Reason::NoStart });
+    // Untold, the whole stretch is the earlier task's.
+    let arrival = if is_told { arrival } else { now };
+    let left = if is_told && left < arrival { left } else { arrival };
     let slice = left - slot.last;
     account(slot, cpu, slice, None);
     add(addr_of_mut!(slot.idle), arrival - left);
