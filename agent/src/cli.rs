@@ -71,6 +71,9 @@ struct Doctor {
     /// Where the host's /proc and /sys are.
     #[arg(long, default_value = "/")]
     root: PathBuf,
+    /// Load no kernel programs, and leave out what only they need.
+    #[arg(long)]
+    no_bpf: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,7 +95,7 @@ impl Cli {
         let result = match self.command {
             Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
             Command::Doctor(args) => {
-                return doctor::run(&args.root, args.json, &mut out).map_or_else(|error| fail(&error), Into::into);
+                return doctor::run(&args.into(), &mut out).map_or_else(|error| fail(&error), Into::into);
             }
             Command::Identify(args) => {
                 identify::run(&args.what, &args.root, args.json, &mut out).map_err(|error| fail(&error))
@@ -112,5 +115,11 @@ impl From<Once> for once::Request {
     fn from(args: Once) -> Self {
         let Once { interval, json, rows, root, config, location, no_bpf } = args;
         Self { interval, json, rows, root, config, location, no_bpf }
+    }
+}
+
+impl From<Doctor> for doctor::Request {
+    fn from(Doctor { json, root, no_bpf }: Doctor) -> Self {
+        Self { json, root, no_bpf }
     }
 }

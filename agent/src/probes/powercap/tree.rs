@@ -46,6 +46,9 @@ pub enum SkipReason {
     /// A part of a package that is not known itself.
     #[error("its package is not known")]
     NoPackage,
+    /// Its counter has no range, so that no step of it can be judged.
+    #[error("its max_energy_range_uj is 0, so a wrap cannot be told from a reset; please report this driver")]
+    NoRange,
     /// A file that describes it gave no value.
     #[error(transparent)]
     File(#[from] FileError),
@@ -187,6 +190,9 @@ fn describe(
         return Err(SkipReason::Duplicate(first.info.hw_id.clone()));
     }
     let range = file::parse(&path.join("max_energy_range_uj"), parse::unsigned)?;
+    if range == 0 {
+        return Err(SkipReason::NoRange);
+    }
     Ok(ZoneInfo {
         key,
         hw_id: id.to_string(),
