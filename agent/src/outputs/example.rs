@@ -115,7 +115,7 @@ fn usage() -> UsageSample {
 }
 
 fn known(key: ZoneKey, energy: u64) -> ZoneSample {
-    let unknown = [UnknownReason::Reset, UnknownReason::Gap, UnknownReason::Error].map(|reason| (reason, Nanos(0)));
+    let unknown = UnknownReason::ALL.map(|reason| (reason, Nanos(0)));
     ZoneSample { key, energy: Microjoules(energy), covered: SPAN, unknown }
 }
 

@@ -103,6 +103,11 @@ impl Meter {
         }
     }
 
+    /// Whether its counters go on while nobody reads them.
+    pub const fn counts_by_itself(&self) -> bool {
+        matches!(self, Self::Powercap(_))
+    }
+
     /// The zones that are read.
     pub fn zones(&self) -> &[ZoneInfo] {
         match self {

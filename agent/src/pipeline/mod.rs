@@ -39,6 +39,7 @@ pub mod state;
 use factors::FactorsError;
 use meter::{Chosen, Meter};
 use sources::{Sources, SourcesError};
+use state::{Saved, SavedZone};
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
 const LONGEST_TICK: Nanos = Nanos::from_secs(1);
@@ -109,6 +110,12 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens everything below `root` and takes the first reading: counting starts when this returns.
     pub fn start(root: &Path, options: &Options) -> Result<Self, StartError> {
+        Self::start_from(root, options, None)
+    }
+
+    /// As [`Pipeline::start`], going on from what an earlier agent left: its totals, and, within the same
+    /// boot, what the meters counted since.
+    pub fn start_from(root: &Path, options: &Options, saved: Option<&Saved>) -> Result<Self, StartError> {
         let mut sources = Sources::open(root, options.kernel_programs)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
@@ -132,8 +139,54 @@ impl Pipeline {
             crowded_since: BTreeSet::new(),
         };
         pipeline.usage.observe(&first);
+        if let Some(saved) = saved {
+            pipeline.resume(saved, host::boot_id(root).as_deref());
+        }
         pipeline.read_meter(&Load::default());
+        if saved.is_some() {
+            pipeline.post_downtime();
+        }
         Ok(pipeline)
+    }
+
+    fn resume(&mut self, saved: &Saved, boot_id: Option<&str>) {
+        self.ledger = saved.ledger.clone().into();
+        if boot_id != Some(saved.boot_id.as_str()) {
+            // The machine was off for an unknown part of the time.
+            return;
+        }
+        let down = clock::now().boottime.saturating_sub(saved.at.boottime);
+        for zone in self.meter.meter.zones() {
+            match saved.meters.iter().find(|saved| saved.key == zone.key) {
+                Some(last) if self.meter.meter.counts_by_itself() => self.zones.resume(last.key, last.counter, last.at),
+                _ => self.zones.agent_was_down(zone.key, down),
+            }
+        }
+    }
+
+    /// What was used while no agent ran is nobody's.
+    fn post_downtime(&mut self) {
+        let zones = self.zones.close();
+        let attribution = attribute(&zones, |_| Watts(0.0), &Usage::default());
+        let footprint = footprint(&attribution, &self.factors, Nanos(0));
+        let nobody = self.nobody(&attribution, &footprint);
+        self.ledger.post(&attribution, &[], &nobody);
+    }
+
+    fn nobody(&self, attribution: &Attribution, footprint: &Footprint) -> Entry {
+        Entry {
+            workload: self.registry.unattributed(),
+            cgroup: None,
+            cpu: attribution.unattributed,
+            operational: footprint.unattributed,
+        }
+    }
+
+    /// What a later agent needs to go on.
+    pub fn saved(&self) -> Saved {
+        let meters = self.zones.readings().map(|(key, counter, at)| SavedZone { key, counter, at });
+        let boot_id = host::boot_id(&self.sources.root).unwrap_or_default();
+        Saved::new(boot_id, clock::now(), (&self.ledger).into(), meters.collect())
     }
 
     /// How long to wait at most between two ticks.
@@ -184,12 +237,7 @@ impl Pipeline {
         let grams = footprint.workloads.iter().copied().chain(std::iter::repeat(Grams(0.0)));
         let entries: Vec<Entry> =
             entries.into_iter().zip(grams).map(|(entry, operational)| Entry { operational, ..entry }).collect();
-        let nobody = Entry {
-            workload: self.registry.unattributed(),
-            cgroup: None,
-            cpu: attribution.unattributed,
-            operational: footprint.unattributed,
-        };
+        let nobody = self.nobody(&attribution, &footprint);
         self.ledger.post(&attribution, &entries, &nobody);
         self.registry.expire(usage.to.monotonic);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();

@@ -56,6 +56,13 @@ pub fn host_id(root: &Path) -> Result<HostId, HostIdError> {
     found.ok_or_else(|| HostIdError { root: root.to_owned() })
 }
 
+/// The id of the running boot; `None` where `/proc` does not say.
+pub fn boot_id(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(root.join("proc/sys/kernel/random/boot_id")).ok()?;
+    let id = text.trim().to_ascii_lowercase();
+    is_id(&id).then_some(id)
+}
+
 /// `machine-id(5)`: 32 hexadecimal digits, not all zero; `uninitialized` before the first boot is over.
 fn is_id(text: &str) -> bool {
     let digits = text.bytes().filter(|byte| *byte != b'-');

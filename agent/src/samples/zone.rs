@@ -24,15 +24,21 @@ pub enum UnknownReason {
     Gap,
     /// The zone could not be read.
     Error,
+    /// No agent ran, and the meter does not tell what was used meanwhile.
+    AgentDown,
 }
 
 impl UnknownReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Reset, Self::Gap, Self::Error, Self::AgentDown];
+
     /// The name metrics use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reset => "reset",
             Self::Gap => "gap",
             Self::Error => "error",
+            Self::AgentDown => "agent_down",
         }
     }
 }
@@ -51,13 +57,18 @@ pub struct ZoneSample {
     /// Time that `energy` accounts for. 0: nothing is known of this interval, `energy` is no measurement.
     pub covered: Nanos,
     /// Time whose energy is unknown, by reason, suspended time included.
-    pub unknown: [(UnknownReason, Nanos); 3],
+    pub unknown: [(UnknownReason, Nanos); 4],
 }
 
 impl ZoneSample {
     const fn new(key: ZoneKey) -> Self {
         const NONE: Nanos = Nanos(0);
-        let unknown = [(UnknownReason::Reset, NONE), (UnknownReason::Gap, NONE), (UnknownReason::Error, NONE)];
+        let unknown = [
+            (UnknownReason::Reset, NONE),
+            (UnknownReason::Gap, NONE),
+            (UnknownReason::Error, NONE),
+            (UnknownReason::AgentDown, NONE),
+        ];
         Self { key, energy: Microjoules(0), covered: NONE, unknown }
     }
 
@@ -98,6 +109,25 @@ impl ZoneTracker {
         }
         let span = tracked.sample.covered.saturating_sub(covered);
         (span.0 > 0).then(|| tracked.sample.energy.saturating_sub(energy).over(span))
+    }
+
+    /// Goes on from a reading of an earlier agent in the same boot: the next reading tells what was used since.
+    pub fn resume(&mut self, key: ZoneKey, value: Microjoules, at: Instant) {
+        let tracked = self.zones.entry(key).or_insert_with(|| Tracked::new(key));
+        tracked.last = Last::Value { value, at, failed: None };
+    }
+
+    /// Time in which no agent ran and the meter counted nothing that could be told.
+    pub fn agent_was_down(&mut self, key: ZoneKey, span: Nanos) {
+        self.zones.entry(key).or_insert_with(|| Tracked::new(key)).sample.lost(UnknownReason::AgentDown, span);
+    }
+
+    /// The last good reading of each zone, for [`ZoneTracker::resume`].
+    pub fn readings(&self) -> impl Iterator<Item = (ZoneKey, Microjoules, Instant)> {
+        self.zones.iter().filter_map(|(key, tracked)| match tracked.last {
+            Last::Value { value, at, .. } => Some((*key, value, at)),
+            Last::Nothing | Last::Unreadable { .. } => None,
+        })
     }
 
     /// Settles spans that end in a failed read as unknown: for the last interval, after which no good read comes.

@@ -12,7 +12,7 @@ use crate::samples::{
 const SECOND: Nanos = Nanos::from_secs(1);
 
 fn zone(kind: ZoneKind, scope: Scope, energy: u64) -> ZoneSample {
-    let unknown = [UnknownReason::Reset, UnknownReason::Gap, UnknownReason::Error].map(|reason| (reason, Nanos(0)));
+    let unknown = UnknownReason::ALL.map(|reason| (reason, Nanos(0)));
     ZoneSample { key: ZoneKey { kind, scope }, energy: Microjoules(energy), covered: SECOND, unknown }
 }
 

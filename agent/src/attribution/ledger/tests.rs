@@ -38,8 +38,11 @@ const PACKAGE: ZoneKey = ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket
 
 /// One zone's interval: what was measured, idle, each workload's part; the rest is nobody's.
 fn interval(key: ZoneKey, measured: u64, idle: u64, parts: &[u64], lost: u64) -> Attribution {
-    let unknown =
-        [(UnknownReason::Reset, Nanos(lost)), (UnknownReason::Gap, Nanos(0)), (UnknownReason::Error, Nanos(1))];
+    let unknown = UnknownReason::ALL.map(|reason| match reason {
+        UnknownReason::Reset => (reason, Nanos(lost)),
+        UnknownReason::Error => (reason, Nanos(1)),
+        UnknownReason::Gap | UnknownReason::AgentDown => (reason, Nanos(0)),
+    });
     let sample = ZoneSample { key, energy: Microjoules(measured), covered: Nanos(1), unknown };
     let parts: Vec<_> = parts.iter().map(|part| Microjoules(*part)).collect();
     let unattributed = Microjoules(measured - idle) - parts.iter().copied().sum();
@@ -289,7 +292,7 @@ fn zone_key() -> impl Strategy<Value = ZoneKey> {
 }
 
 fn zone_account() -> impl Strategy<Value = ZoneAccount> {
-    let reasons = vec![UnknownReason::Reset, UnknownReason::Gap, UnknownReason::Error];
+    let reasons = UnknownReason::ALL.to_vec();
     let unknown = prop::collection::btree_map(prop::sample::select(reasons), whole().prop_map(Nanos), 0..4);
     let account = |(key, measured, idle, residual, covered, unknown)| ZoneAccount {
         key,

@@ -38,7 +38,7 @@ fn only(tracker: &mut ZoneTracker) -> (u64, [u64; 4]) {
     let samples = tracker.close();
     assert_eq!(samples.len(), 1);
     let whole = |span: Nanos| span.0 / 1_000_000_000;
-    let [reset, gap, error] = samples[0].unknown.map(|(_, span)| whole(span));
+    let [reset, gap, error, _] = samples[0].unknown.map(|(_, span)| whole(span));
     (samples[0].energy.0, [whole(samples[0].covered), reset, gap, error])
 }
 
