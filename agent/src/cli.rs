@@ -91,7 +91,7 @@ struct Identify {
 impl Cli {
     /// Runs the command; the result goes to standard output, everything else to standard error.
     pub fn run(self) -> ExitCode {
-        let (mut out, mut progress) = (io::stdout().lock(), io::stderr());
+        let (mut out, mut progress) = (WhileRead(io::stdout().lock()), WhileRead(io::stderr()));
         let result = match self.command {
             Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
             Command::Doctor(args) => {
@@ -102,6 +102,26 @@ impl Cli {
             }
         };
         result.err().unwrap_or(ExitCode::SUCCESS)
+    }
+}
+
+/// A stream whose reader may leave: the rest is then wanted by nobody, which is no error of ours.
+struct WhileRead<W>(W);
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_left(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_left(self.0.flush(), ())
+    }
+}
+
+fn unless_left<T>(result: io::Result<T>, done: T) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(done),
+        result => result,
     }
 }
 

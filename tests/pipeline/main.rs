@@ -8,4 +8,5 @@ mod faults;
 mod meters;
 mod once;
 mod powercap;
+mod robust;
 mod table;

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
 use crate::program;
@@ -92,9 +92,13 @@ pub fn once(root: &Path, more: &[&str]) -> Result<Option<Said>> {
 }
 
 impl Said {
-    /// Of a program, once it has ended. Little is said on standard error: it waits in its pipe meanwhile.
+    /// Of a program, once it has ended.
     pub fn of(child: &mut Child) -> Result<Self> {
-        let (out, err) = (text(child.stdout.take())?, text(child.stderr.take())?);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        // Both at once: who waits for one while the other's pipe is full waits for ever.
+        let err = std::thread::spawn(move || text(stderr));
+        let out = text(stdout)?;
+        let err = err.join().map_err(|_| anyhow!("nobody reads standard error"))??;
         Ok(Self { status: child.wait()?, out, err })
     }
 

@@ -89,12 +89,18 @@ impl From<Level> for ExitCode {
     }
 }
 
+/// What was found could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the result: {0}")]
+pub struct DoctorError(#[from] io::Error);
+
 /// Looks at everything and writes what was found; returns the worst of it.
-pub fn run(request: &Request, out: &mut impl io::Write) -> io::Result<Level> {
+pub fn run(request: &Request, out: &mut impl io::Write) -> Result<Level, DoctorError> {
     let findings = findings(&request.root, !request.no_bpf);
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     if request.json {
-        serde_json::to_writer(&mut *out, &serde_json::json!({ "result": worst, "findings": findings }))?;
+        let all = serde_json::json!({ "result": worst, "findings": findings });
+        serde_json::to_writer(&mut *out, &all).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(worst);
     }

@@ -23,6 +23,8 @@ use crate::{
 const DEPTH: u32 = 3;
 /// Steps of a RAPL counter: it has 32 bits, whatever its unit.
 const COUNTER_STEPS: u64 = u32::MAX as u64;
+/// Characters of a zone's name that are kept: more than any that is known has.
+const NAME_CHARS: usize = 40;
 
 /// A zone that is not read.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +142,9 @@ fn list(directory: &Path, depth: u32, zones: &mut BTreeMap<ZoneId, PathBuf>) -> 
 }
 
 fn name(zone: &Path) -> Result<String, FileError> {
-    file::parse(&zone.join("name"), |bytes| Ok(String::from_utf8_lossy(bytes).trim().to_owned()))
+    file::parse(&zone.join("name"), |bytes| {
+        Ok(String::from_utf8_lossy(bytes).trim().chars().take(NAME_CHARS).collect())
+    })
 }
 
 /// The part of the machine that `package-N` or `package-N-die-M` covers.
