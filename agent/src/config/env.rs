@@ -17,7 +17,7 @@ pub type Variables = BTreeMap<String, String>;
 
 /// Variables that are no option's, and what is made of them; for the reference.
 pub(super) const OTHERS: [(&str, &str); 5] = [
-    (DISABLED, "`true` turns the OTLP export off, whatever else says where to send."),
+    (DISABLED, "`true` turns the OTLP export off; only the flag `--endpoint` beats it."),
     (SERVICE_NAME, "The agent's own `service.name`; beats the one in `OTEL_RESOURCE_ATTRIBUTES`."),
     (PROTOCOL, "Only `http/protobuf` is spoken; others are refused. Beats the next one."),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "The same, for all signals."),
