@@ -81,6 +81,9 @@ struct Doctor {
     /// Where the host's /proc and /sys are.
     #[arg(long, default_value = "/")]
     root: PathBuf,
+    /// Load no kernel programs, and leave out what only they need.
+    #[arg(long)]
+    no_bpf: bool,
 }
 
 #[derive(Debug, Args)]
@@ -116,11 +119,11 @@ struct Config {
 impl Cli {
     /// Runs the command; the result goes to standard output, everything else to standard error.
     pub fn run(self) -> ExitCode {
-        let (mut out, mut progress) = (io::stdout().lock(), io::stderr());
+        let (mut out, mut progress) = (WhileRead(io::stdout().lock()), WhileRead(io::stderr()));
         let result = match self.command {
             Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
             Command::Doctor(args) => {
-                return doctor::run(&args.root, args.json, &mut out).map_or_else(|error| fail(&error), Into::into);
+                return doctor::run(&args.into(), &mut out).map_or_else(|error| fail(&error), Into::into);
             }
             Command::Check(args) => {
                 let checked = check::run(args.config.as_deref(), &commands::variables(), &mut out);
@@ -138,6 +141,26 @@ impl Cli {
     }
 }
 
+/// A stream whose reader may leave: the rest is then wanted by nobody, which is no error of ours.
+struct WhileRead<W>(W);
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        unless_left(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        unless_left(self.0.flush(), ())
+    }
+}
+
+fn unless_left<T>(result: io::Result<T>, done: T) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(done),
+        result => result,
+    }
+}
+
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     // Nothing is left to tell it to when standard error is closed too.
     drop(writeln!(io::stderr(), "wattrace: {error}"));
@@ -148,5 +171,11 @@ impl From<Once> for once::Request {
     fn from(args: Once) -> Self {
         let Once { interval, json, rows, root, config, location, no_bpf } = args;
         Self { interval, json, rows, root, config, location, no_bpf }
+    }
+}
+
+impl From<Doctor> for doctor::Request {
+    fn from(Doctor { json, root, no_bpf }: Doctor) -> Self {
+        Self { json, root, no_bpf }
     }
 }

@@ -2,16 +2,13 @@
 
 use std::{
     os::unix::process::CommandExt,
-    path::PathBuf,
     process::{Command, Output},
 };
 
 use serde_json::Value;
+use wattrace_tests::run::{UNPRIVILEGED, program_for_everybody};
 
 use crate::support::{Cgroup, Load, live};
-
-/// nobody
-const UNPRIVILEGED: u32 = 65_534;
 
 fn wattrace() -> Command {
     Command::new(wattrace_tests::program())
@@ -57,7 +54,7 @@ fn once_closes_its_books_and_names_the_cgroup() {
 #[test]
 fn without_rights_once_says_what_is_missing_and_shows_the_machine() {
     live!();
-    let mut command = Command::new(copy_for_everybody());
+    let mut command = Command::new(program_for_everybody().unwrap());
     let output =
         command.args(["once", "--json", "--interval", "10s"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -73,7 +70,7 @@ fn without_rights_once_says_what_is_missing_and_shows_the_machine() {
 #[test]
 fn without_rights_a_short_interval_is_refused() {
     live!();
-    let mut command = Command::new(copy_for_everybody());
+    let mut command = Command::new(program_for_everybody().unwrap());
     let output = command.args(["once", "--interval", "1s"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED).output().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("10s or more"));
@@ -86,24 +83,11 @@ fn two_capabilities_are_enough() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
     command.args([format!("--inh-caps={caps}"), format!("--ambient-caps={caps}"), format!("--bounding-set={caps}")]);
-    let output = command.arg(copy_for_everybody()).args(["once", "--json", "--interval", "10s"]).output();
+    let output = command.arg(program_for_everybody().unwrap()).args(["once", "--json", "--interval", "10s"]).output();
     let Ok(output) = output else {
         println!("SKIPPED: missing tool setpriv (package util-linux)");
         return;
     };
     let lines = lines(&output);
     assert_eq!(lines[0]["probes"]["sched"]["mode"], "btf", "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The build directory may lie where others cannot look.
-fn copy_for_everybody() -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = std::env::temp_dir().join(format!("wattrace-live-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let copy = folder.join("wattrace");
-    if !copy.exists() {
-        std::fs::copy(wattrace_tests::program(), &copy).unwrap();
-    }
-    copy
 }

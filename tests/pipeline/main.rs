@@ -1,4 +1,12 @@
 //! Whole-program and fixture tests that need no rights.
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 mod btf;
+mod config;
+mod doctor;
+mod faults;
+mod meters;
+mod once;
 mod powercap;
+mod robust;
+mod table;

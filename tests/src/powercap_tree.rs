@@ -31,6 +31,24 @@ pub struct Row {
     pub attributed: bool,
 }
 
+impl Row {
+    /// Socket and, where zones are per die, die of the package that the zone is, or belongs to.
+    pub fn package(&self) -> Option<(u32, Option<u32>)> {
+        let around = self.parent.split(' ').next().unwrap_or_default();
+        let name = if self.name.starts_with("package-") { &self.name } else { around };
+        let (socket, die) = match name.strip_prefix("package-")?.split_once("-die-") {
+            Some((socket, die)) => (socket, Some(die.parse().ok()?)),
+            None => (name.strip_prefix("package-")?, None),
+        };
+        Some((socket.parse().ok()?, die))
+    }
+
+    /// Whether it shows what another zone shows.
+    pub fn is_duplicate(&self) -> bool {
+        self.parent.starts_with("same zone")
+    }
+}
+
 /// How the class directory shows the zones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {

@@ -49,6 +49,8 @@ pub struct ZoneAccount {
     pub idle: Microjoules,
     /// Of it, billed to nobody.
     pub residual: Microjoules,
+    /// Time that `measured` accounts for. 0: the zone told nothing so far, and its zeros are no figures.
+    pub covered: Nanos,
     /// Time whose energy is unknown, by reason.
     pub unknown: BTreeMap<UnknownReason, Nanos>,
 }
@@ -101,6 +103,7 @@ impl Ledger {
             zone.measured += books.sample.energy;
             zone.idle += books.idle;
             zone.residual += books.residual();
+            zone.covered += books.sample.covered;
             for (reason, span) in books.sample.unknown {
                 *zone.unknown.entry(reason).or_default() += span;
             }
@@ -155,7 +158,7 @@ fn grown(total: Grams, by: Grams) -> Grams {
 impl ZoneAccount {
     const fn new(key: ZoneKey) -> Self {
         let none = Microjoules(0);
-        Self { key, measured: none, idle: none, residual: none, unknown: BTreeMap::new() }
+        Self { key, measured: none, idle: none, residual: none, covered: Nanos(0), unknown: BTreeMap::new() }
     }
 
     /// Energy beyond idle.

@@ -128,7 +128,8 @@ const fn uncertainty(precision: Precision) -> f64 {
 fn describe(cpu: &CpuIdentity) -> String {
     match cpu {
         CpuIdentity::X86 { vendor, family, model, stepping, name } => {
-            format!("{vendor} family {family} model {model} stepping {stepping} {name:?}")
+            // Text of a file: what it holds must not steer a terminal.
+            format!("{} family {family} model {model} stepping {stepping} {name:?}", vendor.escape_debug())
         }
         CpuIdentity::Arm { implementer, part } => format!("implementer {implementer:#x} part {part:#x}"),
         CpuIdentity::Other => "it has neither CPUID nor MIDR".to_owned(),

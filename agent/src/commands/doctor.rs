@@ -2,7 +2,12 @@
 //!
 //! It tries the real thing: loads the kernel programs, reads the meter twice. Nothing stays behind.
 
-use std::{fs, io, path::Path, process::ExitCode, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -24,8 +29,19 @@ use crate::{
 /// How long a meter is given to advance.
 const METER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bits of the capabilities that are used, by name.
+/// Bits of the capabilities that are used, by name; the meter's is the last.
 const CAPABILITIES: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_DAC_READ_SEARCH", 2)];
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// JSON instead of text.
+    pub json: bool,
+    /// Where `/proc` and `/sys` are.
+    pub root: PathBuf,
+    /// Leave the kernel programs out, and what only they need.
+    pub no_bpf: bool,
+}
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,12 +89,18 @@ impl From<Level> for ExitCode {
     }
 }
 
+/// What was found could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the result: {0}")]
+pub struct DoctorError(#[from] io::Error);
+
 /// Looks at everything and writes what was found; returns the worst of it.
-pub fn run(root: &Path, json: bool, out: &mut impl io::Write) -> io::Result<Level> {
-    let findings = findings(root);
+pub fn run(request: &Request, out: &mut impl io::Write) -> Result<Level, DoctorError> {
+    let findings = findings(&request.root, !request.no_bpf);
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
-    if json {
-        serde_json::to_writer(&mut *out, &serde_json::json!({ "result": worst, "findings": findings }))?;
+    if request.json {
+        let all = serde_json::json!({ "result": worst, "findings": findings });
+        serde_json::to_writer(&mut *out, &all).map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(worst);
     }
@@ -89,11 +111,16 @@ pub fn run(root: &Path, json: bool, out: &mut impl io::Write) -> io::Result<Leve
     Ok(worst)
 }
 
-fn findings(root: &Path) -> Vec<Finding> {
-    let mut findings = vec![kernel(), btf(root), lockdown(root), rights(root), cgroups(root)];
-    findings.push(sched(root));
-    let chosen = meter::choose(root, &config::Energy::default());
-    findings.extend(energy(chosen));
+fn findings(root: &Path, kernel_programs: bool) -> Vec<Finding> {
+    let mut findings = vec![kernel()];
+    if kernel_programs {
+        findings.extend([btf(root), lockdown(root), rights(root, &CAPABILITIES), cgroups(root)]);
+    } else {
+        let [.., meter] = CAPABILITIES;
+        findings.push(rights(root, &[meter]));
+    }
+    findings.push(sched(root, kernel_programs));
+    findings.extend(energy(meter::choose(root, &config::Energy::default())));
     findings.extend(carbon(root));
     findings
 }
@@ -132,18 +159,21 @@ fn lockdown(root: &Path) -> Finding {
     finding("lockdown", Level::Degraded, text)
 }
 
-fn rights(root: &Path) -> Finding {
+fn rights(root: &Path, needed: &[(&str, u32)]) -> Finding {
     let effective = fs::read_to_string(root.join("proc/self/status")).ok().and_then(|text| effective(&text));
     let Some(effective) = effective else {
         return finding("rights", Level::Note, "cannot tell the capabilities of this process");
     };
-    let missing: Vec<&str> =
-        CAPABILITIES.iter().filter(|(_, bit)| effective & (1 << bit) == 0).map(|(name, _)| *name).collect();
+    let names = |has: bool| -> Vec<&str> {
+        needed.iter().filter(|(_, bit)| (effective & (1 << bit) != 0) == has).map(|(name, _)| *name).collect()
+    };
+    let missing = names(false);
     if missing.is_empty() {
-        return finding("rights", Level::Ok, "CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH");
+        return finding("rights", Level::Ok, names(true).join(", "));
     }
-    let grant = "run as root, or `setcap cap_bpf,cap_perfmon,cap_dac_read_search+ep` on the program";
-    finding("rights", Level::Degraded, format!("{} missing: {grant}", missing.join(", ")))
+    let missing = missing.join(", ");
+    let grant = format!("run as root, or `setcap {}+ep` on the program", missing.to_lowercase().replace(", ", ","));
+    finding("rights", Level::Degraded, format!("{missing} missing: {grant}"))
 }
 
 fn effective(status: &str) -> Option<u64> {
@@ -162,23 +192,31 @@ fn cgroups(root: &Path) -> Finding {
     }
 }
 
-fn sched(root: &Path) -> Finding {
-    let sources = match Sources::open(root, true) {
+fn sched(root: &Path, kernel_programs: bool) -> Finding {
+    const CHECK: &str = "sched probe";
+    // Only what can also be read measures anything.
+    let opened = Sources::open(root, kernel_programs).and_then(|mut sources| sources.read().map(|_| sources));
+    let sources = match opened {
         Ok(sources) => sources,
-        Err(error) => return finding("sched probe", Level::Failed, error.to_string()),
+        Err(error) => return finding(CHECK, Level::Failed, error.to_string()),
     };
     match &sources.sched {
         Sched::Btf(programs) => match &programs.cgroups {
-            Ok(_) => finding("sched probe", Level::Ok, "loaded, attached, and it knows this process on every CPU"),
-            Err(reason) => finding("sched probe", Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
+            Ok(_) => finding(CHECK, Level::Ok, "loaded, attached, and it knows this process on every CPU"),
+            Err(reason) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
         },
-        Sched::Off(reason) => finding("sched probe", Level::Degraded, format!("off, nothing per workload: {reason}")),
+        Sched::Off(reason) => {
+            let level = if kernel_programs { Level::Degraded } else { Level::Note };
+            finding(CHECK, level, format!("off, nothing per workload: {reason}"))
+        }
     }
 }
 
 fn energy(mut chosen: Chosen) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         chosen.passed_over.iter().map(|reason| finding("meter", Level::Note, reason.clone())).collect();
+    let lost = chosen.not_measured().into_iter();
+    findings.extend(lost.map(|zone| finding("meter", Level::Degraded, format!("not measured: {zone}"))));
     let (level, text) = match &chosen.meter {
         Meter::Powercap(_) => advances(&mut chosen.meter),
         Meter::Model(model) => {
@@ -186,6 +224,7 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
             let share = model.uncertainty * 100.0;
             (Level::Degraded, format!("no meter: energy is modelled, ±{share:.0} %: {}", model.description))
         }
+        Meter::None if chosen.processor.is_none() => (Level::Degraded, "energy is unknown".to_owned()),
         Meter::None => (Level::Degraded, "energy is unknown: set energy.idle_watts and energy.max_watts".to_owned()),
     };
     findings.push(finding("energy", level, text));
@@ -197,26 +236,30 @@ fn advances(meter: &mut Meter) -> (Level, String) {
     let first = meter.read(clock::now, &Load::default());
     let deadline = clock::monotonic().0 + u64::try_from(METER_PATIENCE.as_nanos()).unwrap_or(u64::MAX);
     let mut last = first.clone();
-    while clock::monotonic().0 < deadline && !stuck(&first, &last).is_empty() {
+    while clock::monotonic().0 < deadline && (0..first.len()).any(|at| is_stuck(&first, &last, at)) {
         crate::pipeline::sources::pause(Duration::from_millis(50));
         last = meter.read(clock::now, &Load::default());
     }
-    let unreadable = last.iter().filter(|zone| zone.counter.is_err()).count();
-    let stuck = stuck(&first, &last);
+    // Readings come in the order of the zones.
+    let names = |is: &dyn Fn(usize) -> bool| {
+        let zones = meter.zones().iter().enumerate().filter(|(at, _)| is(*at));
+        zones.map(|(_, zone)| zone.hw_id.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let unreadable = names(&|at| last.get(at).is_some_and(|zone| zone.counter.is_err()));
+    let stuck = names(&|at| is_stuck(&first, &last, at));
     let source = meter.source();
-    if unreadable > 0 {
-        return (Level::Degraded, format!("{}: {unreadable} of {} zones cannot be read", source.name(), last.len()));
+    if !unreadable.is_empty() {
+        return (Level::Degraded, format!("{}: {unreadable} cannot be read", source.name()));
     }
     if !stuck.is_empty() {
-        return (Level::Degraded, format!("{}: {} did not advance within a second", source.name(), stuck.join(", ")));
+        return (Level::Degraded, format!("{}: {stuck} did not advance within a second", source.name()));
     }
     let level = if source == EnergySource::Vrapl { Level::Note } else { Level::Ok };
     (level, format!("{} ({}): {} zones, all advance", source.name(), source.quality(), last.len()))
 }
 
-fn stuck(first: &[ZoneReading], last: &[ZoneReading]) -> Vec<&'static str> {
-    let same = first.iter().zip(last).filter(|(before, after)| before.counter == after.counter);
-    same.map(|(zone, _)| zone.key.kind.name()).collect()
+fn is_stuck(first: &[ZoneReading], last: &[ZoneReading], at: usize) -> bool {
+    first.get(at).map(|zone| &zone.counter) == last.get(at).map(|zone| &zone.counter)
 }
 
 fn carbon(root: &Path) -> Vec<Finding> {

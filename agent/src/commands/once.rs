@@ -72,7 +72,7 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
-    let closed = pipeline.close();
+    let closed = pipeline.finish();
     let report = report(&pipeline, &closed);
     if request.json {
         json::write(&report, out)?;
@@ -107,23 +107,28 @@ fn explain(pipeline: &Pipeline, progress: &mut impl Write) -> std::io::Result<()
     match &pipeline.sources.sched {
         Sched::Off(reason) => {
             writeln!(progress, "no figures per workload: {reason}")?;
-            writeln!(progress, "still shown: CPU time, energy and carbon of the whole machine")?;
+            let known = !matches!(pipeline.meter.meter, Meter::None);
+            let energy = if known { ", energy and carbon" } else { "" };
+            writeln!(progress, "still shown: CPU time{energy} of the whole machine")?;
         }
         Sched::Btf(programs) => {
             if let Err(reason) = &programs.cgroups {
                 writeln!(progress, "cgroups that live shorter than the interval stay without a name: {reason}")?;
             }
+            if let Err(reason) = &pipeline.sources.cgroups {
+                writeln!(progress, "no cgroup names: {reason}")?;
+            }
         }
     }
-    if let Err(reason) = &pipeline.sources.cgroups {
-        writeln!(progress, "no cgroup names: {reason}")?;
+    for reason in pipeline.meter.not_measured() {
+        writeln!(progress, "not measured: {reason}")?;
     }
-    if matches!(pipeline.meter.meter, Meter::None) {
-        for reason in &pipeline.meter.passed_over {
-            writeln!(progress, "no energy: {reason}")?;
-        }
-    }
-    Ok(())
+    let instead = match &pipeline.meter.meter {
+        Meter::Powercap(_) => return Ok(()),
+        Meter::Model(_) => "energy is modelled",
+        Meter::None => "no energy",
+    };
+    pipeline.meter.passed_over.iter().try_for_each(|reason| writeln!(progress, "{instead}: {reason}"))
 }
 
 fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval) -> Report<'a> {

@@ -3,8 +3,9 @@
 use super::report::{Report, total};
 use crate::{
     attribution::{idle::Floor, ledger::Account},
+    identity::{NAME_MAX, bounded},
     samples::{EnergySource, ZoneKey},
-    units::Microjoules,
+    units::{Microjoules, Nanos},
 };
 
 /// The whole table, `rows` workloads of it.
@@ -63,7 +64,7 @@ fn workloads(report: &Report<'_>, rows: usize) -> String {
 }
 
 fn row(report: &Report<'_>, name: &str, kind: &str, accounts: &[&Account]) -> String {
-    let cpu: f64 = accounts.iter().map(|account| account.cpu.seconds()).sum();
+    let cpu: Nanos = accounts.iter().map(|account| account.cpu).sum();
     let energy: Microjoules = accounts.iter().map(|account| total(account)).sum();
     let grams: f64 = accounts.iter().map(|account| account.operational.0).sum();
     let figures = if report.energy_known() {
@@ -72,17 +73,16 @@ fn row(report: &Report<'_>, name: &str, kind: &str, accounts: &[&Account]) -> St
     } else {
         format!("{:>11} {:>8} {:>9}", "-", "-", "-")
     };
-    format!("{name:<44} {kind:<13} {cpu:>9.3} {figures}\n")
+    format!("{name:<44} {kind:<13} {:>9.3} {figures}\n", cpu.seconds())
 }
 
-/// Names are other people's data: what could steer a terminal is written out.
+/// Names are other people's data: what could steer a terminal, or turn a line around, is written out.
 fn clip(name: &str, width: usize) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    let clean: String = name.chars().map(escaped).collect();
+    let clean = bounded(name, NAME_MAX);
     if clean.chars().count() <= width {
         return clean;
     }
-    clean.chars().take(width - 1).chain(['…']).collect()
+    clean.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// The equation that everything above stands on, in microjoules.
@@ -128,4 +128,95 @@ fn notes(report: &Report<'_>) -> String {
 fn idle(key: ZoneKey, floor: Floor) -> String {
     let socket = key.scope.socket().map_or(String::new(), |socket| format!(" of socket {socket}"));
     format!("idle    {}{socket}: {:.2} W, {}\n", key.kind.name(), floor.watts.0, floor.origin.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outputs::example::{Example, HOSTILE};
+
+    #[test]
+    fn a_table_says_everything_once() {
+        let text = table(&Example::new().report(), 20);
+        let expected = "\
+2.0 s on 4 CPUs, 25.0 % busy
+energy  rapl_powercap (measured), scope package+dram, ±5 %: intel-rapl:0
+grid    330 gCO2e/kWh: DE (static, country, lifecycle, 2025)
+
+WORKLOAD                                     KIND              CPU s           J        W    mgCO2e
+ssh.service                                  systemd_unit      1.200      13.200    6.600     1.000
+evil\\u{1b}[2J\\u{a}\\u{9b}1A\\u{202e}gpj        process           0.300       5.500    2.750     0.500
+unattributed                                 unattributed      0.500       3.300    1.650     0.250
+
+books   measured 33.000000 J = workloads 22.000000 + idle 11.000000 + residual 0.000000 (closed)
+carbon  operational 3.000 mg, idle included; embodied unknown: the host is not known
+idle    package of socket 0: 5.00 W, assumed
+unknown 2.000 s of meter time: its energy is in no figure above
+lost    sched.map_full 3
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_in_a_name_steers_a_terminal() {
+        let text = table(&Example::new().report(), 20);
+        let steers = |c: char| c != '\n' && (c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c));
+        assert!(HOSTILE.contains(steers) && !text.contains(steers), "{text}");
+        assert_eq!(text.lines().count(), 14, "{text}");
+    }
+
+    #[test]
+    fn long_names_are_clipped_and_the_columns_stay() {
+        for (name, expected) in [
+            ("x".repeat(44), "x".repeat(44)),
+            ("x".repeat(45), "x".repeat(43) + "…"),
+            ("é".repeat(4_000), "é".repeat(43) + "…"),
+            ("\u{1b}".repeat(9), format!("{}…", &"\\u{1b}".repeat(9)[..43])),
+        ] {
+            assert_eq!(clip(&name, 44), expected);
+        }
+    }
+
+    #[test]
+    fn rows_that_are_not_shown_are_summed_up_exactly() {
+        let example = Example::new();
+        let text = table(&example.report(), 1);
+        let rows: Vec<&str> = text.lines().skip(5).take_while(|line| !line.is_empty()).collect();
+        assert_eq!(
+            rows,
+            [
+                "ssh.service                                  systemd_unit      1.200      13.200    6.600     1.000",
+                "… 2 more (--rows 3 or --json)                                  0.800       8.800    4.400     0.750",
+            ]
+        );
+        let none = table(&example.report(), 0);
+        assert!(
+            none.contains("… 3 more (--rows 3 or --json)                                  2.000      22.000"),
+            "{none}"
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_no_figure() {
+        let mut example = Example::new();
+        example.footprint.covered = Nanos(0);
+        let text = table(&example.report(), 20);
+        let row = "ssh.service                                  systemd_unit      1.200           -        -         -";
+        assert!(text.lines().any(|line| line == row), "{text}");
+        assert!(!text.contains("books"), "there is nothing to close: {text}");
+        let mut report = example.report();
+        report.energy.source = EnergySource::None;
+        "no meter".clone_into(&mut report.energy.description);
+        assert!(table(&report, 20).contains("\nenergy  unknown: no meter\n"));
+    }
+
+    #[test]
+    fn open_books_are_said() {
+        let mut example = Example::new();
+        let mut record = crate::attribution::ledger::Record::from(&example.ledger);
+        record.zones[0].measured += Microjoules(1);
+        example.ledger = record.into();
+        assert!(table(&example.report(), 20).contains("measured 33.000001 J = workloads 22.000000"));
+        assert!(table(&example.report(), 20).contains("(OPEN: please report this)"));
+    }
 }

@@ -9,8 +9,11 @@ use serde::Serialize;
 use super::report::Report;
 use crate::{
     attribution::ledger::{Account, ZoneAccount},
-    samples::{ZoneKind, zone::ZoneSample},
-    units::Microjoules,
+    samples::{
+        ZoneKind,
+        zone::{UnknownReason, ZoneSample},
+    },
+    units::{Microjoules, Nanos},
 };
 
 #[derive(Serialize)]
@@ -39,11 +42,12 @@ struct Zone {
     socket: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     die: Option<u32>,
-    measured_j: f64,
-    idle_j: f64,
-    active_j: f64,
-    residual_j: f64,
+    measured_j: Option<f64>,
+    idle_j: Option<f64>,
+    active_j: Option<f64>,
+    residual_j: Option<f64>,
     idle_floor: Option<&'static str>,
+    idle_floor_w: Option<f64>,
     unknown_s: BTreeMap<&'static str, f64>,
 }
 
@@ -51,7 +55,10 @@ struct Zone {
 struct HardwareZone {
     zone: &'static str,
     socket: Option<u32>,
-    measured_j: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    die: Option<u32>,
+    measured_j: Option<f64>,
+    unknown_s: BTreeMap<&'static str, f64>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +115,7 @@ struct Workload<'a> {
     cgroup: Option<&'a str>,
     cgroup_id: Option<u64>,
     cpu_s: f64,
-    energy_j: BTreeMap<&'static str, f64>,
+    energy_j: BTreeMap<&'static str, Option<f64>>,
     idle_j: BTreeMap<&'static str, f64>,
     carbon: Carbon,
 }
@@ -154,22 +161,36 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
 }
 
 fn zone(report: &Report<'_>, zone: &ZoneAccount) -> Zone {
-    let unknown = zone.unknown.iter().filter(|(_, span)| span.0 > 0);
+    let known = |energy| (zone.covered.0 > 0).then(|| joules(energy));
+    let floor = report.floors.get(&zone.key).filter(|_| zone.covered.0 > 0);
     Zone {
         zone: zone.key.kind.name(),
         socket: zone.key.scope.socket(),
         die: zone.key.scope.die(),
-        measured_j: joules(zone.measured),
-        idle_j: joules(zone.idle),
-        active_j: joules(zone.active()),
-        residual_j: joules(zone.residual),
-        idle_floor: report.floors.get(&zone.key).map(|floor| floor.origin.name()),
-        unknown_s: unknown.map(|(reason, span)| (reason.name(), span.seconds())).collect(),
+        measured_j: known(zone.measured),
+        idle_j: known(zone.idle),
+        active_j: known(zone.active()),
+        residual_j: known(zone.residual),
+        idle_floor: floor.map(|floor| floor.origin.name()),
+        idle_floor_w: floor.map(|floor| floor.watts.0),
+        unknown_s: unknown(zone.unknown.iter().map(|(reason, span)| (*reason, *span))),
     }
 }
 
 fn hardware(zone: &ZoneSample) -> HardwareZone {
-    HardwareZone { zone: zone.key.kind.name(), socket: zone.key.scope.socket(), measured_j: joules(zone.energy) }
+    HardwareZone {
+        zone: zone.key.kind.name(),
+        socket: zone.key.scope.socket(),
+        die: zone.key.scope.die(),
+        measured_j: (zone.covered.0 > 0).then(|| joules(zone.energy)),
+        unknown_s: unknown(zone.unknown),
+    }
+}
+
+/// Seconds by reason; reasons that cost nothing are left out.
+fn unknown(spans: impl IntoIterator<Item = (UnknownReason, Nanos)>) -> BTreeMap<&'static str, f64> {
+    let spans = spans.into_iter().filter(|(_, span)| span.0 > 0);
+    spans.map(|(reason, span)| (reason.name(), span.seconds())).collect()
 }
 
 fn grid<'a>(report: &'a Report<'_>) -> Grid<'a> {
@@ -198,6 +219,7 @@ fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
 
 fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
     let cgroup = account.cgroup.as_ref();
+    let known = |kind, energy| report.is_known(kind).then(|| joules(energy));
     Workload {
         r#type: "workload",
         kind: account.workload.kind.name(),
@@ -205,7 +227,7 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
         cgroup_id: cgroup.map(|cgroup| cgroup.id),
         cpu_s: account.cpu.seconds(),
-        energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
+        energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), known(*kind, *energy))).collect(),
         idle_j: BTreeMap::new(),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(account.operational.0),
@@ -217,4 +239,113 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
 
 fn joules(energy: Microjoules) -> f64 {
     energy.joules().0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        outputs::example::{Example, HOSTILE},
+        samples::EnergySource,
+    };
+
+    fn lines(report: &Report<'_>) -> Vec<Value> {
+        let mut out = Vec::new();
+        write(report, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("}\n"), "every line is ended");
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_machine_is_the_first_line() {
+        let expected = json!({
+            "type": "node", "interval_s": 2.0,
+            "source": "rapl_powercap", "quality": "measured", "scope": "package+dram", "description": "intel-rapl:0",
+            "precision": null, "uncertainty": 0.05,
+            "zones": [
+                {
+                    "zone": "package", "socket": 0,
+                    "measured_j": 30.0, "idle_j": 10.0, "active_j": 20.0, "residual_j": 0.0,
+                    "idle_floor": "assumed", "idle_floor_w": 5.0, "unknown_s": {},
+                },
+                {
+                    "zone": "package", "socket": 1,
+                    "measured_j": null, "idle_j": null, "active_j": null, "residual_j": null,
+                    "idle_floor": null, "idle_floor_w": null, "unknown_s": { "reset": 2.0 },
+                },
+                {
+                    "zone": "dram", "socket": 0,
+                    "measured_j": 3.0, "idle_j": 1.0, "active_j": 2.0, "residual_j": 0.0,
+                    "idle_floor": null, "idle_floor_w": null, "unknown_s": {},
+                },
+            ],
+            "hardware": [
+                { "zone": "platform", "socket": null, "measured_j": 100.0, "unknown_s": {} },
+                { "zone": "core", "socket": 0, "die": 1, "measured_j": null, "unknown_s": { "reset": 2.0 } },
+            ],
+            "cpu": { "cpus": 4, "busy_s": 2.0, "idle_s": 5.9, "unaccounted": 0.0125 },
+            "carbon": { "operational_g": 0.003, "embodied_g": null },
+            "grid": {
+                "g_per_kwh": 329.65, "zone": "DE", "source": "static", "signal": "average", "basis": "lifecycle",
+                "precision": "country", "year": 2025,
+            },
+            "pue": { "value": 1.0, "source": "not_applied" },
+            "probes": { "sched": { "mode": "btf", "level": "lean", "lost": 3, "counts": { "sched.map_full": 3 } } },
+        });
+        assert_eq!(lines(&Example::new().report())[0], expected);
+    }
+
+    #[test]
+    fn workloads_follow_largest_first() {
+        let lines = lines(&Example::new().report());
+        let workload = |kind: &str, name: &str, cgroup: Value, cpu: f64, package: f64, dram: f64, grams: f64| {
+            let id = if cgroup.is_null() { Value::Null } else { json!(4_711) };
+            json!({
+                "type": "workload", "kind": kind, "name": name, "cgroup": cgroup, "cgroup_id": id, "cpu_s": cpu,
+                "energy_j": { "package": package, "dram": dram }, "idle_j": {},
+                "carbon": { "operational_g": grams, "embodied_g": null },
+            })
+        };
+        let expected = [
+            workload("systemd_unit", "ssh.service", json!("/system.slice/ssh.service"), 1.2, 12.000_001, 1.2, 0.001),
+            workload("process", HOSTILE, Value::Null, 0.3, 5.000_002, 0.5, 0.0005),
+            workload("unattributed", "unattributed", Value::Null, 0.5, 2.999_997, 0.3, 0.00025),
+        ];
+        assert_eq!(lines[1..], expected);
+    }
+
+    #[test]
+    fn without_a_meter_time_remains() {
+        let mut example = Example::new();
+        example.footprint.covered = Nanos(0);
+        example.ledger = crate::attribution::ledger::Ledger::default();
+        example.hardware.clear();
+        example.usage.to = example.usage.from;
+        let mut report = example.report();
+        report.energy.source = EnergySource::None;
+        report.sched.off = Some("no rights".to_owned());
+        let lines = lines(&report);
+        let node = &lines[0];
+        assert_eq!(
+            (&node["source"], &node["quality"], &node["scope"]),
+            (&json!("none"), &json!("missing"), &json!("none"))
+        );
+        assert_eq!((&node["zones"], &node["hardware"]), (&json!([]), &json!([])));
+        assert_eq!(node["carbon"], json!({ "operational_g": null, "embodied_g": null }));
+        assert_eq!(node["cpu"]["unaccounted"], Value::Null, "of no time there is no share");
+        let off = json!({ "mode": "off", "level": null, "lost": 3, "reason": "no rights", "counts": { "sched.map_full": 3 } });
+        assert_eq!(node["probes"]["sched"], off);
+    }
+
+    #[test]
+    fn no_line_is_broken_by_a_name() {
+        let mut out = Vec::new();
+        write(&Example::new().report(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 4);
+        assert!(!text.contains(|c: char| c.is_ascii_control() && c != '\n'), "{text:?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The edge out: each output only encodes what it is given.
 
 pub mod console;
+#[cfg(test)]
+mod example;
 pub mod json;
 pub mod report;

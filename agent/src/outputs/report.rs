@@ -72,6 +72,11 @@ impl Report<'_> {
         self.footprint.covered.0 > 0
     }
 
+    /// Whether any zone of this kind told its energy, in any part of the interval.
+    pub fn is_known(&self, kind: ZoneKind) -> bool {
+        self.ledger.zones().any(|zone| zone.key.kind == kind && zone.covered.0 > 0)
+    }
+
     /// A sum over all zones.
     pub fn sum(&self, part: impl Fn(&ZoneAccount) -> Microjoules) -> Microjoules {
         self.ledger.zones().map(part).sum()

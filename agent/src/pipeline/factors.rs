@@ -27,7 +27,7 @@ pub enum FactorsError {
 /// The factors in force for this machine.
 pub fn factors(root: &Path, config: &config::Carbon) -> Result<Factors, FactorsError> {
     let intensity = match config.intensity {
-        Some(value) => intensity::fixed(value, config.location.as_deref(), Basis::Lifecycle)?,
+        Some(value) => intensity::fixed(value, config.location.as_deref(), Basis::Unstated)?,
         None => intensity::at_location(config.location.as_deref())?,
     };
     let pue = config.pue.map_or(Ok(Pue::NOT_APPLIED), Pue::configured)?;

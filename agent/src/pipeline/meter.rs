@@ -7,7 +7,10 @@ use std::path::Path;
 use crate::{
     attribution::model::PowerModel,
     config,
-    probes::{model, powercap, powercap::Powercap},
+    probes::{
+        model,
+        powercap::{self, Powercap, SkipReason},
+    },
     samples::{
         EnergySource, Instant, Scope, ZoneInfo, ZoneKey, ZoneKind, ZoneReading, counter, machine::Processor,
         usage::Load,
@@ -36,6 +39,8 @@ pub struct ModelMeter {
     pub model: PowerModel,
     zone: ZoneInfo,
     counter: Microjoules,
+    /// Up to when the counter counts.
+    until: Option<Instant>,
 }
 
 /// The meter chosen, and why a better one was not.
@@ -57,6 +62,9 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor },
         Err(error) => passed_over.push(error.to_string()),
     }
+    if config.idle.is_some() && config.max.is_none() {
+        passed_over.push("energy.idle_watts is not used: the power model needs energy.max_watts beside it".to_owned());
+    }
     let meter = match processor.as_ref().map(|processor| power_model(processor, config)) {
         Some(Ok(model)) => Meter::Model(Box::new(ModelMeter::new(model))),
         Some(Err(error)) => {
@@ -66,6 +74,15 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         None => Meter::None,
     };
     Chosen { meter, passed_over, processor }
+}
+
+impl Chosen {
+    /// Zones that are there and not measured, one sentence each; a zone that is shown twice is measured.
+    pub fn not_measured(&self) -> Vec<String> {
+        let Meter::Powercap(powercap) = &self.meter else { return Vec::new() };
+        let lost = powercap.skipped().iter().filter(|zone| !matches!(zone.reason, SkipReason::Duplicate(_)));
+        lost.map(ToString::to_string).collect()
+    }
 }
 
 fn power_model(processor: &Processor, config: &config::Energy) -> Result<PowerModel, String> {
@@ -121,11 +138,15 @@ impl ModelMeter {
             // Far above what the model can say: its steps are never taken for a reset.
             max_power: Watts(model.power(1.0).0 * 2.0 + 1.0),
         };
-        Self { model, zone, counter: Microjoules(0) }
+        Self { model, zone, counter: Microjoules(0), until: None }
     }
 
+    /// Counts over the time between its own readings, as a meter does: the idle floor is later taken over the same time,
+    /// and what an idle machine used must be that floor.
     fn advance(&mut self, at: Instant, load: &Load) -> ZoneReading {
-        let energy = self.model.energy(load.share(Scope::Machine).unwrap_or(0.0), load.span).total;
+        let since = self.until.replace(at).unwrap_or(at);
+        let span = at.boottime.saturating_sub(since.boottime);
+        let energy = self.model.energy(load.share(Scope::Machine).unwrap_or(0.0), span).total;
         self.counter = self.counter.saturating_add(energy);
         ZoneReading { key: MODEL_ZONE, at, counter: Ok(self.counter) }
     }

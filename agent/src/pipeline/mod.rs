@@ -42,6 +42,9 @@ use sources::{Sources, SourcesError};
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
 const LONGEST_TICK: Nanos = Nanos::from_secs(1);
 
+/// The shortest: a zone that asks for more can wrap within what no reader keeps up with, and its steps are gaps.
+const SHORTEST_TICK: Nanos = Nanos::from_millis(10);
+
 /// Stands in identities for the id of a host that has none: they are then unique on this host only.
 const UNKNOWN_HOST: &str = "unknown-host";
 
@@ -134,7 +137,7 @@ impl Pipeline {
 
     /// How long to wait at most between two ticks.
     pub fn longest_tick(&self) -> Nanos {
-        self.meter.meter.longest_poll().map_or(LONGEST_TICK, |poll| poll.min(LONGEST_TICK))
+        self.meter.meter.longest_poll().map_or(LONGEST_TICK, |poll| poll.clamp(SHORTEST_TICK, LONGEST_TICK))
     }
 
     /// Waits until `deadline` on the monotonic clock, ticking on the way.
@@ -147,7 +150,8 @@ impl Pipeline {
                 if next_tick >= deadline {
                     return Ok(());
                 }
-                next_tick = (next_tick + self.longest_tick()).min(deadline);
+                // What was missed meanwhile cannot be made up for by reading more often now.
+                next_tick = (next_tick + self.longest_tick()).max(now).min(deadline);
                 continue;
             }
             let changes = self.sources.wait((next_tick - now).into());
@@ -189,6 +193,12 @@ impl Pipeline {
         self.registry.expire(usage.to.monotonic);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         Interval { usage, attribution, footprint, floors, hardware }
+    }
+
+    /// Ends the last interval: what a failed read leaves open stays unknown.
+    pub fn finish(&mut self) -> Interval {
+        self.zones.give_up();
+        self.close()
     }
 
     /// The idle floor of each zone in an interval.

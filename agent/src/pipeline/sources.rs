@@ -44,6 +44,8 @@ pub struct Sources {
     topology: Topology,
     /// Places of CPUs by number, also of those that went offline.
     places: BTreeMap<u32, Place>,
+    /// Busy time in `/proc/stat` when a CPU was first seen there: the file counts from boot.
+    busy_before: BTreeMap<u32, Nanos>,
     hz: u64,
 }
 
@@ -93,7 +95,8 @@ impl Sources {
         };
         let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
-        Ok(Self { root: root.to_owned(), sched, cgroups, finder, topology, places, hz: procfs::user_hz() })
+        let (root, busy_before, hz) = (root.to_owned(), BTreeMap::new(), procfs::user_hz());
+        Ok(Self { root, sched, cgroups, finder, topology, places, busy_before, hz })
     }
 
     /// Sockets that have an online CPU.
@@ -125,7 +128,7 @@ impl Sources {
                 let cpus = stat.iter().map(|cpu| CpuReading {
                     cpu: cpu.cpu,
                     place: place(cpu.cpu),
-                    busy: Some(cpu.busy),
+                    busy: Some(cpu.busy.saturating_sub(*self.busy_before.entry(cpu.cpu).or_insert(cpu.busy))),
                     idle: Some(cpu.idle),
                     online: true,
                 });

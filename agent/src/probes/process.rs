@@ -77,7 +77,7 @@ fn started(line: &str) -> Option<u64> {
 fn is_same_start(ticks: u64, start: u64) -> bool {
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
     let from_key = start << wattrace_common::sched::START_SHIFT;
-    (ticks * tick).abs_diff(from_key) <= tick + (1 << wattrace_common::sched::START_SHIFT)
+    ticks.saturating_mul(tick).abs_diff(from_key) <= tick + (1 << wattrace_common::sched::START_SHIFT)
 }
 
 #[cfg(test)]

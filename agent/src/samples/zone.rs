@@ -100,6 +100,11 @@ impl ZoneTracker {
         (span.0 > 0).then(|| tracked.sample.energy.saturating_sub(energy).over(span))
     }
 
+    /// Settles spans that end in a failed read as unknown: for the last interval, after which no good read comes.
+    pub fn give_up(&mut self) {
+        self.zones.values_mut().for_each(Tracked::give_up);
+    }
+
     /// Ends the interval: one sample per zone ever observed, in the order of their keys.
     pub fn close(&mut self) -> Vec<ZoneSample> {
         self.zones.values_mut().map(Tracked::close).collect()
@@ -117,8 +122,8 @@ struct Tracked {
 enum Last {
     /// No reading yet.
     Nothing,
-    /// This value at this instant; `failed`: reads after it failed.
-    Value { value: Microjoules, at: Instant, failed: bool },
+    /// This value at this instant; `failed`: the last of the reads after it that failed.
+    Value { value: Microjoules, at: Instant, failed: Option<Instant> },
     /// No value to compare with; everything before is settled.
     Unreadable { since: Instant },
 }
@@ -138,19 +143,19 @@ impl Tracked {
                     Step::Delta(energy) | Step::Wrapped(energy) => self.sample.known(energy, span),
                     Step::Reset => self.sample.lost(UnknownReason::Reset, span),
                     // Without the failed reads in between the gap would not have opened.
-                    Step::Gap if failed => self.sample.lost(UnknownReason::Error, span),
+                    Step::Gap if failed.is_some() => self.sample.lost(UnknownReason::Error, span),
                     Step::Gap | Step::First => self.sample.lost(UnknownReason::Gap, span),
                 }
             }
         }
-        self.last = Last::Value { value, at, failed: false };
+        self.last = Last::Value { value, at, failed: None };
     }
 
     fn failed(&mut self, at: Instant, bounds: &Bounds) {
         self.last = match self.last {
             Last::Nothing => Last::Unreadable { since: at },
             Last::Value { value, at: since, .. } if !is_gap(since, at, bounds) => {
-                Last::Value { value, at: since, failed: true }
+                Last::Value { value, at: since, failed: Some(at) }
             }
             // Too old to be compared with anything that may come: its time is settled as unknown now,
             // so that a zone that never returns does not hide it.
@@ -159,6 +164,13 @@ impl Tracked {
                 Last::Unreadable { since: at }
             }
         };
+    }
+
+    fn give_up(&mut self) {
+        if let Last::Value { at: since, failed: Some(at), .. } = self.last {
+            self.sample.lost(UnknownReason::Error, elapsed(since, at));
+            self.last = Last::Unreadable { since: at };
+        }
     }
 
     fn close(&mut self) -> ZoneSample {

@@ -291,12 +291,13 @@ fn zone_key() -> impl Strategy<Value = ZoneKey> {
 fn zone_account() -> impl Strategy<Value = ZoneAccount> {
     let reasons = vec![UnknownReason::Reset, UnknownReason::Gap, UnknownReason::Error];
     let unknown = prop::collection::btree_map(prop::sample::select(reasons), whole().prop_map(Nanos), 0..4);
-    let account = |(key, measured, idle, residual, unknown)| ZoneAccount {
+    let account = |(key, measured, idle, residual, covered, unknown)| ZoneAccount {
         key,
         measured: Microjoules(measured),
         idle: Microjoules(idle),
         residual: Microjoules(residual),
+        covered: Nanos(covered),
         unknown,
     };
-    (zone_key(), whole(), whole(), whole(), unknown).prop_map(account)
+    (zone_key(), whole(), whole(), whole(), whole(), unknown).prop_map(account)
 }

@@ -23,6 +23,8 @@ use crate::{
 const DEPTH: u32 = 3;
 /// Steps of a RAPL counter: it has 32 bits, whatever its unit.
 const COUNTER_STEPS: u64 = u32::MAX as u64;
+/// Characters of a zone's name that are kept: more than any that is known has.
+const NAME_CHARS: usize = 40;
 
 /// A zone that is not read.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,9 @@ pub enum SkipReason {
     /// A part of a package that is not known itself.
     #[error("its package is not known")]
     NoPackage,
+    /// Its counter has no range, so that no step of it can be judged.
+    #[error("its max_energy_range_uj is 0, so a wrap cannot be told from a reset; please report this driver")]
+    NoRange,
     /// A file that describes it gave no value.
     #[error(transparent)]
     File(#[from] FileError),
@@ -137,7 +142,9 @@ fn list(directory: &Path, depth: u32, zones: &mut BTreeMap<ZoneId, PathBuf>) -> 
 }
 
 fn name(zone: &Path) -> Result<String, FileError> {
-    file::parse(&zone.join("name"), |bytes| Ok(String::from_utf8_lossy(bytes).trim().to_owned()))
+    file::parse(&zone.join("name"), |bytes| {
+        Ok(String::from_utf8_lossy(bytes).trim().chars().take(NAME_CHARS).collect())
+    })
 }
 
 /// The part of the machine that `package-N` or `package-N-die-M` covers.
@@ -187,6 +194,9 @@ fn describe(
         return Err(SkipReason::Duplicate(first.info.hw_id.clone()));
     }
     let range = file::parse(&path.join("max_energy_range_uj"), parse::unsigned)?;
+    if range == 0 {
+        return Err(SkipReason::NoRange);
+    }
     Ok(ZoneInfo {
         key,
         hw_id: id.to_string(),

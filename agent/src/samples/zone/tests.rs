@@ -73,6 +73,21 @@ fn an_error_costs_only_its_zone_and_is_made_good() {
 }
 
 #[test]
+fn what_no_good_read_will_settle_is_unknown() {
+    let mut tracker = ZoneTracker::default();
+    good(&mut tracker, 0, second(0), 100);
+    good(&mut tracker, 0, second(1), 300);
+    tracker.give_up();
+    failed(&mut tracker, 0, second(3));
+    failed(&mut tracker, 0, second(4));
+    tracker.give_up();
+    tracker.give_up();
+    assert_eq!(only(&mut tracker), (200, [1, 0, 0, 3]));
+    good(&mut tracker, 0, second(6), 400);
+    assert_eq!(only(&mut tracker), (0, [0, 0, 0, 2]), "time that was given up is not counted again");
+}
+
+#[test]
 fn an_error_that_lasts_too_long_is_unknown_time() {
     let mut tracker = ZoneTracker::default();
     good(&mut tracker, 0, second(0), 100);

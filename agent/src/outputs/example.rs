@@ -1,0 +1,147 @@
+//! An interval made by hand, for the tests of the outputs: two workloads, one zone of three that told nothing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::report::{EnergyNote, Report, SchedNote};
+use crate::{
+    attribution::{
+        books::{Attribution, ZoneBooks},
+        idle::{Floor, IdleOrigin},
+        ledger::{Cgroup, Entry, Ledger},
+    },
+    carbon::{
+        footprint::{Factors, Footprint},
+        intensity::at_location,
+        operational::Pue,
+    },
+    identity::{Kind, Triplet, Workload},
+    samples::{
+        EnergySource, Instant, Place, Scope, ZoneKey, ZoneKind,
+        usage::UsageSample,
+        zone::{UnknownReason, ZoneSample},
+    },
+    units::{Grams, Microjoules, Nanos, Watts},
+};
+
+/// A name that tries to clear the screen and to turn the line around.
+pub(super) const HOSTILE: &str = "evil\u{1b}[2J\n\u{9b}1A\u{202e}gpj";
+
+const SPAN: Nanos = Nanos::from_secs(2);
+
+/// What a report refers to.
+pub(super) struct Example {
+    pub(super) usage: UsageSample,
+    pub(super) ledger: Ledger,
+    pub(super) footprint: Footprint,
+    pub(super) factors: Factors,
+    pub(super) floors: BTreeMap<ZoneKey, Floor>,
+    pub(super) hardware: Vec<ZoneSample>,
+}
+
+impl Example {
+    /// The whole interval: 2 s of 4 CPUs on two sockets, and of the energy all but socket 1's.
+    pub(super) fn new() -> Self {
+        let zones = vec![
+            books(PACKAGE[0], [30_000_000, 10_000_000], [12_000_001, 5_000_002, 2_999_997]),
+            ZoneBooks { sample: unknown(PACKAGE[1]), ..books(PACKAGE[1], [0, 0], [0, 0, 0]) },
+            books(DRAM, [3_000_000, 1_000_000], [1_200_000, 500_000, 300_000]),
+        ];
+        let entries = [
+            entry(Kind::SystemdUnit, "ssh.service", 1_200, 0.001),
+            Entry { cgroup: None, ..entry(Kind::Process, HOSTILE, 300, 0.0005) },
+        ];
+        let nobody = Entry { cgroup: None, ..entry(Kind::Unattributed, "unattributed", 500, 0.00025) };
+        let mut ledger = Ledger::default();
+        ledger.post(&Attribution { zones, unattributed: Nanos(0) }, &entries, &nobody);
+        let floor = Floor { watts: Watts(5.0), origin: IdleOrigin::Assumed };
+        let platform = ZoneKey { kind: ZoneKind::Platform, scope: Scope::Machine };
+        let core = ZoneKey { kind: ZoneKind::Core, scope: Scope::Die(Place { socket: 0, die: 1 }) };
+        Self {
+            usage: usage(),
+            ledger,
+            footprint: Footprint {
+                operational: Grams(0.003),
+                covered: Nanos::from_secs(4),
+                embodied: None,
+                ..Footprint::default()
+            },
+            factors: Factors {
+                intensity: at_location(Some("DE")).unwrap(),
+                pue: Pue::NOT_APPLIED,
+                embodied: Err("the host is not known".to_owned()),
+            },
+            floors: BTreeMap::from([(PACKAGE[0], floor)]),
+            hardware: vec![known(platform, 100_000_000), unknown(core)],
+        }
+    }
+
+    /// As `once` shows it.
+    pub(super) fn report(&self) -> Report<'_> {
+        Report {
+            usage: &self.usage,
+            ledger: &self.ledger,
+            footprint: &self.footprint,
+            factors: &self.factors,
+            floors: &self.floors,
+            hardware: &self.hardware,
+            energy: EnergyNote {
+                source: EnergySource::RaplPowercap,
+                description: "intel-rapl:0".to_owned(),
+                uncertainty: Some(0.05),
+                precision: None,
+            },
+            sched: SchedNote { off: None, counts: vec![("sched.map_full".to_owned(), 3)], lost: 3 },
+        }
+    }
+}
+
+const PACKAGE: [ZoneKey; 2] = [
+    ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(0) },
+    ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(1) },
+];
+const DRAM: ZoneKey = ZoneKey { kind: ZoneKind::Dram, scope: Scope::Socket(0) };
+
+fn usage() -> UsageSample {
+    let at = |seconds| Instant { monotonic: Nanos::from_secs(seconds), ..Instant::default() };
+    let place = |socket| Place { socket, die: 0 };
+    UsageSample {
+        from: at(10),
+        to: at(12),
+        cpus: 4,
+        busy: BTreeMap::from([(place(0), Nanos::from_millis(1_500)), (place(1), Nanos::from_millis(500))]),
+        idle: Nanos::from_millis(5_900),
+        ..UsageSample::default()
+    }
+}
+
+fn known(key: ZoneKey, energy: u64) -> ZoneSample {
+    let unknown = [UnknownReason::Reset, UnknownReason::Gap, UnknownReason::Error].map(|reason| (reason, Nanos(0)));
+    ZoneSample { key, energy: Microjoules(energy), covered: SPAN, unknown }
+}
+
+fn unknown(key: ZoneKey) -> ZoneSample {
+    let mut sample = ZoneSample { covered: Nanos(0), ..known(key, 0) };
+    sample.unknown[0].1 = SPAN;
+    sample
+}
+
+/// Measured and idle; two workloads and nobody.
+fn books(key: ZoneKey, [measured, idle]: [u64; 2], [first, second, nobody]: [u64; 3]) -> ZoneBooks {
+    ZoneBooks {
+        sample: known(key, measured),
+        idle: Microjoules(idle),
+        parts: vec![Microjoules(first), Microjoules(second)],
+        unattributed: Microjoules(nobody),
+        excess: Nanos(0),
+    }
+}
+
+fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
+    let id = Triplet { namespace: "test".to_owned(), name: name.to_owned(), instance: name.to_owned() };
+    Entry {
+        workload: Arc::new(Workload { id, kind, name: name.to_owned() }),
+        cgroup: Some(Cgroup { id: 4_711, path: format!("/system.slice/{name}") }),
+        cpu: Nanos::from_millis(millis),
+        operational: Grams(grams),
+    }
+}

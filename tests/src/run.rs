@@ -1,0 +1,143 @@
+//! Running the real program on another root, and reading what it says.
+#![expect(clippy::disallowed_methods, reason = "a test starts the program")]
+
+use std::{
+    fs,
+    io::Read,
+    os::unix::{
+        fs::PermissionsExt,
+        process::{CommandExt, ExitStatusExt},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+
+use crate::program;
+
+/// What the program says when only root may ask for so short an interval.
+const REFUSED: &str = "so only root may ask for them";
+/// nobody
+pub const UNPRIVILEGED: u32 = 65_534;
+
+/// What a program left behind.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// `once --json`, read.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The line of the machine.
+    pub node: Value,
+    /// The lines of the workloads.
+    pub workloads: Vec<Value>,
+    /// Standard error.
+    pub err: String,
+}
+
+/// A subcommand on a root, with its output caught.
+pub fn command(verb: &str, root: &Path) -> Command {
+    caught(Command::new(program()), verb, root)
+}
+
+/// The same as a user without rights: nobody, when the test runs as root.
+pub fn unprivileged(verb: &str, root: &Path) -> Result<Command> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(command(verb, root));
+    }
+    let mut program = Command::new(program_for_everybody()?);
+    program.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+    Ok(caught(program, verb, root))
+}
+
+fn caught(mut command: Command, verb: &str, root: &Path) -> Command {
+    command.arg(verb).arg("--root").arg(root);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A copy of the program where every user can reach it: the build directory may lie where others cannot look.
+pub fn program_for_everybody() -> Result<PathBuf> {
+    let everybody = || fs::Permissions::from_mode(0o755);
+    let folder = std::env::temp_dir().join(format!("wattrace-tests-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    fs::set_permissions(&folder, everybody())?;
+    let copy = folder.join("wattrace");
+    if !copy.exists() {
+        // Tests run at the same time: none may find half a copy. And it is another process that writes: a file open for
+        // writing here would be open in every program that is just being started, and could not be executed.
+        let half = tempfile::NamedTempFile::new_in(&folder)?.into_temp_path();
+        let copied = Command::new("cp").arg(program()).arg(&half).status()?;
+        ensure!(copied.success(), "the program cannot be copied");
+        fs::set_permissions(&half, everybody())?;
+        half.persist(&copy)?;
+    }
+    Ok(copy)
+}
+
+/// `once` for 100 ms without kernel programs. `None`: it needs rights, and the test is skipped.
+pub fn once(root: &Path, more: &[&str]) -> Result<Option<Said>> {
+    let mut command = command("once", root);
+    let said = Said::of(&mut command.args(["--no-bpf", "--interval", "100ms"]).args(more).spawn()?)?;
+    Ok(Some(said).filter(|said| !said.is_refused()))
+}
+
+impl Said {
+    /// Of a program, once it has ended.
+    pub fn of(child: &mut Child) -> Result<Self> {
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        // Both at once: who waits for one while the other's pipe is full waits for ever.
+        let err = std::thread::spawn(move || text(stderr));
+        let out = text(stdout)?;
+        let err = err.join().map_err(|_| anyhow!("nobody reads standard error"))??;
+        Ok(Self { status: child.wait()?, out, err })
+    }
+
+    /// JSON lines of a run that went well.
+    pub fn figures(self) -> Result<Figures> {
+        ensure!(self.status.success(), "the program failed: {}", self.err);
+        ensure!(self.err.contains("measuring for"), "it does not say that it measures: {}", self.err);
+        let lines = self.out.lines().map(serde_json::from_str).collect::<serde_json::Result<Vec<Value>>>();
+        let mut lines = lines.with_context(|| self.out.clone())?.into_iter();
+        let node = lines.next().context("no line")?;
+        Ok(Figures { node, workloads: lines.collect(), err: self.err })
+    }
+
+    /// Whether the interval was refused for want of rights; the test is then reported as skipped.
+    pub fn is_refused(&self) -> bool {
+        let refused = !self.status.success() && self.err.contains(REFUSED);
+        if refused {
+            println!("SKIPPED: short intervals need root");
+        }
+        refused
+    }
+
+    /// Its exit code, after an end of its own: no panic, no signal.
+    pub fn code(&self) -> Result<i32> {
+        ensure!(!self.err.contains("panicked"), "it panicked: {}", self.err);
+        self.status.code().with_context(|| format!("ended by signal {:?}: {}", self.status.signal(), self.err))
+    }
+}
+
+fn text(stream: Option<impl Read>) -> Result<String> {
+    let mut text = String::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// Joules of a JSON view in whole microjoules; `None` for what is unknown.
+#[expect(clippy::cast_possible_truncation, reason = "no test uses more than kilojoules")]
+pub fn microjoules(joules: &Value) -> Option<i64> {
+    joules.as_f64().map(|joules| (joules * 1e6).round() as i64)
+}
