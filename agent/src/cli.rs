@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{doctor, identify, once};
+use crate::commands::{self, check, config, doctor, identify, once};
 
 /// Who used this machine, and what did it cost in joules and carbon?
 #[derive(Debug, Parser)]
@@ -36,6 +36,16 @@ enum Command {
         after_help = "Examples:\n  wattrace identify 4711\n  wattrace identify /system.slice/ssh.service\n  wattrace identify cgroup:44"
     )]
     Identify(Identify),
+    /// Say everything that is wrong with the configuration, or what is in force.
+    #[command(
+        after_help = "Examples:\n  wattrace check --config new.toml\n  wattrace check && systemctl reload wattrace"
+    )]
+    Check(Check),
+    /// Write a commented configuration file with all defaults, or the reference.
+    #[command(
+        after_help = "Examples:\n  wattrace config --defaults > /etc/wattrace/wattrace.toml\n  wattrace config --reference"
+    )]
+    Config(Config),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +98,24 @@ struct Identify {
     root: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct Check {
+    /// Configuration file (TOML). Default: /etc/wattrace/wattrace.toml, if it is there.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Config {
+    /// Write the file that says what is in force without any.
+    #[arg(long)]
+    defaults: bool,
+    /// Write the reference of all options, in Markdown.
+    #[arg(long)]
+    reference: bool,
+}
+
 impl Cli {
     /// Runs the command; the result goes to standard output, everything else to standard error.
     pub fn run(self) -> ExitCode {
@@ -96,6 +124,14 @@ impl Cli {
             Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
             Command::Doctor(args) => {
                 return doctor::run(&args.into(), &mut out).map_or_else(|error| fail(&error), Into::into);
+            }
+            Command::Check(args) => {
+                let checked = check::run(args.config.as_deref(), &commands::variables(), &mut out);
+                return checked.unwrap_or_else(|error| fail(&error));
+            }
+            Command::Config(args) => {
+                let form = if args.defaults { config::Form::File } else { config::Form::Reference };
+                config::run(form, &mut out).map_err(|error| fail(&error))
             }
             Command::Identify(args) => {
                 identify::run(&args.what, &args.root, args.json, &mut out).map_err(|error| fail(&error))

@@ -9,13 +9,19 @@ use crate::shell::{self, say};
 /// The reference of the command line, below the workspace.
 pub const COMMAND_LINE: &str = "docs/cli.md";
 
+/// The reference of the configuration.
+const CONFIGURATION: &str = "docs/configuration.md";
+
 const HEAD: &str =
     "<!-- Written by `cargo xtask docs` from the program's own help. Do not edit. -->\n\n# Command line of wattrace\n";
 
-/// Write the documents that follow from the program's own help
+const CONFIGURATION_HEAD: &str =
+    "<!-- Written by `cargo xtask docs` from `wattrace config --reference`. Do not edit. -->\n\n";
+
+/// Write the documents that follow from the program itself
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask docs           after a change of the command line; then commit docs/
+  cargo xtask docs           after a change of the command line or the configuration; then commit docs/
   cargo xtask docs --check   are the committed documents in step? (part of tidy)")]
 pub struct Args {
     /// Compare only; change nothing
@@ -23,36 +29,60 @@ pub struct Args {
     pub check: bool,
 }
 
+/// A document as the program says it now.
+struct Document {
+    path: &'static str,
+    text: String,
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let root = shell::root();
-    let Some(text) = command_line()? else {
+    let documents = documents()?;
+    if documents.is_empty() {
         say("docs: the program has no help, there is nothing to write");
-        return Ok(ExitCode::SUCCESS);
-    };
-    if args.check {
-        compare(&root, &text)?;
-        say(format_args!("{COMMAND_LINE} is in step"));
-        return Ok(ExitCode::SUCCESS);
     }
-    fs::create_dir_all(root.join("docs")).context("cannot create docs/")?;
-    fs::write(root.join(COMMAND_LINE), text).with_context(|| format!("cannot write {COMMAND_LINE}"))?;
-    say(format_args!("wrote {COMMAND_LINE}"));
+    for document in documents {
+        if args.check {
+            compare(&root, &document)?;
+            say(format_args!("{} is in step", document.path));
+        } else {
+            write(&root, &document)?;
+            say(format_args!("wrote {}", document.path));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the committed documents are what the program says now.
 pub fn check(root: &Path) -> Result<()> {
-    command_line()?.map_or(Ok(()), |text| compare(root, &text))
+    documents()?.iter().try_for_each(|document| compare(root, document))
 }
 
-fn compare(root: &Path, text: &str) -> Result<()> {
-    let committed = fs::read_to_string(root.join(COMMAND_LINE)).unwrap_or_default();
+fn write(root: &Path, document: &Document) -> Result<()> {
+    fs::create_dir_all(root.join("docs")).context("cannot create docs/")?;
+    fs::write(root.join(document.path), &document.text).with_context(|| format!("cannot write {}", document.path))
+}
+
+fn compare(root: &Path, document: &Document) -> Result<()> {
+    let committed = fs::read_to_string(root.join(document.path)).unwrap_or_default();
     ensure!(
-        committed == text,
-        "{COMMAND_LINE} is not what `wattrace --help` says: run `cargo xtask docs` and commit it"
+        committed == document.text,
+        "{} is not what the program says: run `cargo xtask docs` and commit it",
+        document.path
     );
     Ok(())
+}
+
+/// All of them; none while the program has no help.
+fn documents() -> Result<Vec<Document>> {
+    let Some(text) = command_line()? else { return Ok(Vec::new()) };
+    let mut reference = shell::command(shell::program("debug"));
+    let reference = shell::output(reference.args(["config", "--reference"]))?;
+    Ok(vec![
+        Document { path: COMMAND_LINE, text },
+        Document { path: CONFIGURATION, text: format!("{CONFIGURATION_HEAD}{}\n", reference.trim()) },
+    ])
 }
 
 /// The reference; nothing while the program has no help.
@@ -107,7 +137,8 @@ mod tests {
         let root = shell::root().join("target/xtask-tests/docs");
         fs::create_dir_all(root.join("docs")).unwrap();
         fs::write(root.join(COMMAND_LINE), "old").unwrap();
-        assert!(compare(&root, "new").is_err());
-        compare(&root, "old").unwrap();
+        let document = |text: &str| Document { path: COMMAND_LINE, text: text.to_owned() };
+        assert!(compare(&root, &document("new")).is_err());
+        compare(&root, &document("old")).unwrap();
     }
 }

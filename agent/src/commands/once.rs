@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    config::{self, ConfigError},
+    config::{self, ConfigError, Flags, SHORTEST_UNPRIVILEGED, Variables},
     outputs::{
         console, json,
         report::{EnergyNote, Report, SchedNote},
@@ -19,9 +19,6 @@ use crate::{
     },
     units::Nanos,
 };
-
-/// Readings below this span show what a neighbour computes (CVE-2020-8694): they are root's.
-const SHORTEST_UNPRIVILEGED: Duration = Duration::from_secs(10);
 
 /// Declared error of RAPL, as a share.
 const RAPL_UNCERTAINTY: f64 = 0.05;
@@ -86,11 +83,9 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
 }
 
 fn options(request: &Request) -> Result<Options, ConfigError> {
-    let mut config = config::load(request.config.as_deref())?;
-    if let Some(location) = &request.location {
-        config.carbon.location = Some(location.clone());
-        config.carbon.intensity = None;
-    }
+    let flags = Flags { location: request.location.clone(), ..Flags::default() };
+    // The variables are about exports, and `once` exports nothing.
+    let config = config::load(request.config.as_deref(), &Variables::new(), &flags)?.config;
     Ok(Options { config, kernel_programs: !request.no_bpf })
 }
 

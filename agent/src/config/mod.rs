@@ -1,95 +1,105 @@
-//! The configuration: read from one TOML file, checked once, every mistake said in one run.
+//! The configuration: defaults, one TOML file, environment variables and flags, each beating the ones before;
+//! checked once, every mistake said in one run.
 //!
-//! [`raw`] is the file as it is written, [`valid`] is what the rest of the agent sees; after it nothing
-//! checks again.
+//! [`options`] is the table everything follows from. [`raw`], [`env`] and [`flags`] turn what an origin
+//! says into [`settings`], [`judge`] makes those a [`valid`] configuration; after it nothing checks again.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
+use std::{fmt, path::Path};
+
+mod env;
+mod flags;
+mod judge;
+mod options;
+mod print;
+mod raw;
+mod reference;
+mod reload;
+mod settings;
+mod single;
+mod valid;
+
+use settings::Settings;
+
+pub use env::Variables;
+pub use flags::Flags;
+pub use print::defaults_file;
+pub use reference::reference;
+pub use reload::{Reload, reload};
+pub use settings::{Mistake, Origin};
+pub use valid::{
+    Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Otlp, Prometheus, Resource,
+    SHORTEST_UNPRIVILEGED,
 };
 
-pub mod raw;
-pub mod valid;
+/// The file that is read when none is named, if it is there.
+pub const USUAL_FILE: &str = "/etc/wattrace/wattrace.toml";
 
-pub use valid::{Carbon, Config, Energy};
-use valid::{Mistake, Mistakes};
+/// Everything that is wrong, one line each; never empty. File first, then variables, then flags.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(pub Vec<Mistake>);
 
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: cannot read the configuration: {source}; check the path and its rights", path.display())]
-    Unreadable {
-        /// The file asked for.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is no TOML, has a key nobody knows, or a value of another type.
-    #[error("{}{line}: {message}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        line: Line,
-        /// What is wrong, in one line.
-        message: String,
-    },
-    /// Values out of range, or that contradict each other: all of them, one a line.
-    #[error("{}", each(path, mistakes))]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// In the order of the file's keys; never empty.
-        mistakes: Vec<(Line, Mistake)>,
-    },
-}
-
-/// A line of the file, from 1, where it is known. Shown as `:7`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line(pub Option<usize>);
-
-impl Line {
-    fn of(text: &str, offset: Option<usize>) -> Self {
-        let before = offset.and_then(|offset| text.as_bytes().get(..offset));
-        Self(before.map(|before| before.split(|&byte| byte == b'\n').count()))
-    }
-}
-
-impl fmt::Display for Line {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |line| write!(f, ":{line}"))
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
-fn each(path: &Path, mistakes: &[(Line, Mistake)]) -> String {
-    let lines: Vec<String> =
-        mistakes.iter().map(|(line, mistake)| format!("{}{line}: {mistake}", path.display())).collect();
-    lines.join("\n")
+/// A configuration and where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What to do.
+    pub config: Config,
+    /// The environment variables that said something, beaten by a flag or not.
+    pub variables: Vec<&'static str>,
 }
 
-/// Reads the file, or gives the defaults when none is named.
-pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
-    let Some(path) = path else {
-        return Ok(Config::default());
+/// The named file, else the usual one if it is there.
+pub fn file_to_read(named: Option<&Path>) -> Option<&Path> {
+    let usual = Path::new(USUAL_FILE);
+    // A file that is there and cannot be read must be complained about, so only absence counts.
+    let is_absent = std::fs::metadata(usual).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    named.or_else(|| (!is_absent).then_some(usual))
+}
+
+/// Reads all origins; without a file, variables and flags, gives the defaults.
+pub fn load(file: Option<&Path>, variables: &Variables, flags: &Flags) -> Result<Loaded, ConfigError> {
+    let Some(path) = file else {
+        return gather(None, variables, flags, Vec::new());
     };
-    let unreadable = |source| ConfigError::Unreadable { path: path.to_path_buf(), source };
-    parse(path, &std::fs::read_to_string(path).map_err(unreadable)?)
+    match std::fs::read_to_string(path) {
+        Ok(text) => gather(Some((path, &text)), variables, flags, Vec::new()),
+        Err(error) => {
+            let text = format!("cannot read the configuration: {error}; check the path and its rights");
+            let origin = Origin::File { path: path.to_path_buf(), line: None };
+            gather(None, variables, flags, vec![Mistake { origin, text }])
+        }
+    }
 }
 
-/// Checks the text of a file; `path` is for messages only.
-pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    let raw: raw::Config = toml::from_str(text).map_err(|error| malformed(path, text, &error))?;
-    Config::try_from(raw).map_err(|Mistakes(mistakes)| {
-        let at = |mistake: Mistake| (Line::of(text, mistake.offset), mistake);
-        ConfigError::Invalid { path: path.to_path_buf(), mistakes: mistakes.into_iter().map(at).collect() }
-    })
+/// The same from the text of a file; `path` is for messages only.
+pub fn parse(path: &Path, text: &str, variables: &Variables, flags: &Flags) -> Result<Loaded, ConfigError> {
+    gather(Some((path, text)), variables, flags, Vec::new())
 }
 
-fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let message = error.message().lines().collect::<Vec<_>>().join(", ");
-    let line = Line::of(text, error.span().map(|span| span.start));
-    ConfigError::Malformed { path: path.to_path_buf(), line, message }
+fn gather(
+    file: Option<(&Path, &str)>,
+    variables: &Variables,
+    flags: &Flags,
+    mut found: Vec<Mistake>,
+) -> Result<Loaded, ConfigError> {
+    let mut settings = Settings::default();
+    if let Some((path, text)) = file {
+        raw::read(path, text, &mut settings, &mut found);
+    }
+    env::read(variables, &mut settings, &mut found);
+    flags::read(flags, &mut settings);
+    let config = judge::judge(&settings, &mut found);
+    if found.is_empty() {
+        return Ok(Loaded { config, variables: settings.variables() });
+    }
+    found.sort_by(|a, b| a.origin.cmp(&b.origin));
+    Err(ConfigError(found))
 }
 
 #[cfg(test)]

@@ -1,19 +1,85 @@
-//! The configuration as the agent uses it: in range, free of contradictions, with units.
+//! The configuration as the agent uses it: in range, free of contradictions, with units. Made by
+//! [`super::judge`] alone; nothing behind it checks again.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use toml::Spanned;
+use crate::units::{Bytes, Grams, GramsPerKwh, Watts};
 
-use super::raw;
-use crate::units::{Grams, GramsPerKwh, Watts};
+/// Readings closer together show what a neighbour computes (CVE-2020-8694): they are root's.
+pub const SHORTEST_UNPRIVILEGED: Duration = Duration::from_secs(10);
 
-/// A configuration that makes sense. The default is that of no file: everything is found out or assumed.
+/// A configuration that makes sense. The default is that of no file: everything is found out or assumed,
+/// and nothing leaves the machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
+    /// The agent itself.
+    pub agent: Agent,
     /// The machine's power.
     pub energy: Energy,
     /// Carbon.
     pub carbon: Carbon,
+    /// The OTLP export.
+    pub otlp: Otlp,
+    /// The Prometheus page.
+    pub prometheus: Prometheus,
+    /// What all exported series say.
+    pub resource: Resource,
+}
+
+/// What the agent does and where it keeps what it must not forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Between two readings, from 1 s to 1 h.
+    pub interval: Duration,
+    /// Absolute.
+    pub state_dir: PathBuf,
+    /// The least grave that is logged.
+    pub log_level: LogLevel,
+}
+
+impl Agent {
+    /// Whether only root may read so often, by [`SHORTEST_UNPRIVILEGED`].
+    pub fn needs_root(&self) -> bool {
+        self.interval < SHORTEST_UNPRIVILEGED
+    }
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(15),
+            state_dir: PathBuf::from("/var/lib/wattrace"),
+            log_level: LogLevel::Info,
+        }
+    }
+}
+
+/// Gravity of a log line, gravest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something does not work.
+    Error,
+    /// Something works less well than it could.
+    Warn,
+    /// What the agent does.
+    Info,
+    /// Why it does it.
+    Debug,
+    /// Each step.
+    Trace,
+}
+
+impl LogLevel {
+    /// As it is written in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// What the operator knows about the machine's power.
@@ -40,116 +106,88 @@ pub struct Carbon {
     pub embodied_lifespan_years: Option<f64>,
 }
 
-/// One thing that is wrong, and what to do.
+/// The OTLP export.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where the value starts, in bytes from the start of the file.
-    pub offset: Option<usize>,
-    /// The key, `energy.idle_watts`.
-    pub key: &'static str,
-    /// What is wrong and what to do.
-    pub what: String,
+pub struct Otlp {
+    /// The URL to post metrics to, path included; `http://` or `https://`. `None`: nothing is sent.
+    pub endpoint: Option<String>,
+    /// Added to each request; may hold secrets.
+    pub headers: Headers,
+    /// For one request.
+    pub timeout: Duration,
+    /// Of bodies.
+    pub compression: Compression,
+    /// PEM file of the roots to trust; `None`: the system's. Only with `https://`, as the next.
+    pub certificate: Option<PathBuf>,
+    /// PEM files by which the agent shows who it is.
+    pub client: Option<ClientFiles>,
+    /// Room for what is not yet sent.
+    pub queue: Bytes,
 }
 
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.key, self.what)
-    }
-}
-
-/// Everything that is wrong; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
-
-/// A node with eight accelerators draws 10 kW; ten times that is a slip of the unit.
-const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
-/// The range in which answers of grid services are believed, too.
-const INTENSITY: RangeInclusive<f64> = 0.1..=2_000.0;
-/// Below 1 the building would use less than what stands in it.
-const PUE: RangeInclusive<f64> = 1.0..=5.0;
-/// From a single-board computer to a full chassis.
-const EMBODIED_KG: RangeInclusive<f64> = 1.0..=100_000.0;
-const LIFESPAN_YEARS: RangeInclusive<f64> = 0.5..=30.0;
-const LOCATION_CHARS: usize = 32;
-
-impl TryFrom<raw::Config> for Config {
-    type Error = Mistakes;
-
-    fn try_from(raw: raw::Config) -> Result<Self, Mistakes> {
-        let mut found = Vec::new();
-        let energy = energy(&raw.energy, &mut found);
-        let carbon = carbon(&raw.carbon, &mut found);
-        if found.is_empty() { Ok(Self { energy, carbon }) } else { Err(Mistakes(found)) }
-    }
-}
-
-fn energy(raw: &raw::Energy, found: &mut Vec<Mistake>) -> Energy {
-    const IDLE: &str = "energy.idle_watts";
-    const MAX: &str = "energy.max_watts";
-    let idle = within(IDLE, raw.idle_watts.as_ref(), &WATTS, found).map(Watts);
-    let max = within(MAX, raw.max_watts.as_ref(), &WATTS, found).map(Watts);
-    let complain = |what: &str| Mistake { offset: start(raw.max_watts.as_ref()), key: MAX, what: what.to_owned() };
-    match (raw.idle_watts.is_some(), idle, max) {
-        (_, Some(idle), Some(max)) if max.0 < idle.0 => {
-            found.push(complain(
-                "is below energy.idle_watts: a busy machine draws no less than an idle one, correct one of them",
-            ));
+impl Default for Otlp {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            headers: Headers::default(),
+            timeout: Duration::from_secs(10),
+            compression: Compression::Gzip,
+            certificate: None,
+            client: None,
+            queue: Bytes(64 << 20),
         }
-        (false, _, Some(_)) => found.push(complain("says nothing without energy.idle_watts: add it, or remove this")),
-        _ => {}
-    }
-    Energy { idle, max }
-}
-
-fn carbon(raw: &raw::Carbon, found: &mut Vec<Mistake>) -> Carbon {
-    const INTENSITY_KEY: &str = "carbon.intensity_g_per_kwh";
-    let location = location(raw.location.as_ref(), found);
-    let intensity = within(INTENSITY_KEY, raw.intensity_g_per_kwh.as_ref(), &INTENSITY, found).map(GramsPerKwh);
-    if raw.location.is_some() && raw.intensity_g_per_kwh.is_some() {
-        let what = "contradicts carbon.location, which looks the intensity up: keep one of them".to_owned();
-        found.push(Mistake { offset: start(raw.intensity_g_per_kwh.as_ref()), key: INTENSITY_KEY, what });
-    }
-    Carbon {
-        location,
-        intensity,
-        pue: within("carbon.pue", raw.pue.as_ref(), &PUE, found),
-        embodied: within("carbon.embodied_kg", raw.embodied_kg.as_ref(), &EMBODIED_KG, found).map(|kg| Grams(kg * 1e3)),
-        embodied_lifespan_years: within(
-            "carbon.embodied_lifespan_years",
-            raw.embodied_lifespan_years.as_ref(),
-            &LIFESPAN_YEARS,
-            found,
-        ),
     }
 }
 
-fn start<T>(value: Option<&Spanned<T>>) -> Option<usize> {
-    value.map(|value| value.span().start)
+/// The client's side of mutual TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// Certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
-/// The value if it is a number in range; TOML knows `nan` and `inf`, which never are.
-fn within(
-    key: &'static str,
-    value: Option<&Spanned<f64>>,
-    range: &RangeInclusive<f64>,
-    found: &mut Vec<Mistake>,
-) -> Option<f64> {
-    let number = *value?.get_ref();
-    if range.contains(&number) {
-        return Some(number);
+/// Header names in lower case with their values. `Debug` shows the names alone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
-    let what = format!("is {number}: give a number from {} to {}", range.start(), range.end());
-    found.push(Mistake { offset: start(value), key, what });
-    None
 }
 
-fn location(value: Option<&Spanned<String>>, found: &mut Vec<Mistake>) -> Option<String> {
-    let text = value?.get_ref();
-    let is_code = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if is_code && (1..=LOCATION_CHARS).contains(&text.len()) {
-        return Some(text.clone());
+/// How bodies are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// RFC 1952.
+    Gzip,
+    /// Not at all.
+    None,
+}
+
+impl Compression {
+    /// As it is written in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::None => "none",
+        }
     }
-    let what = "is no zone or country code: give one such as \"DE\", \"US-CA\" or \"US-CAL-CISO\"".to_owned();
-    found.push(Mistake { offset: start(value), key: "carbon.location", what });
-    None
+}
+
+/// The Prometheus page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prometheus {
+    /// Where to listen; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// What all exported series say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resource {
+    /// Added to each Resource that has no attribute of that name: `service.name` so names the agent, since
+    /// workloads have their own.
+    pub attributes: BTreeMap<String, String>,
 }

@@ -1,0 +1,273 @@
+//! The one table of options: the file, the variables, the ranges, `config --defaults` and
+//! `docs/configuration.md` all follow from it. Defaults are those of [`super::Config`].
+
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+use super::single;
+
+/// A section of the file.
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+}
+
+/// What an option takes.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Number(RangeInclusive<f64>),
+    Duration(RangeInclusive<Duration>),
+    /// In bytes.
+    Size(RangeInclusive<u64>),
+    OneOf(&'static [&'static str]),
+    Switch,
+    /// Says what the text is.
+    Text(&'static str),
+    Table,
+}
+
+/// One row.
+pub(super) struct Opt {
+    /// `section.name`.
+    pub(super) key: &'static str,
+    pub(super) kind: Kind,
+    /// Strongest first; only the first that is set counts.
+    pub(super) variables: &'static [&'static str],
+    /// Whether a running agent takes a new value at SIGHUP.
+    pub(super) reload: bool,
+    /// In TOML, for an option without a default.
+    pub(super) example: &'static str,
+    pub(super) help: &'static str,
+}
+
+impl Opt {
+    pub(super) fn section(&self) -> &'static str {
+        self.key.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.key.split_once('.').map_or(self.key, |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(range) => write!(f, "a number from {} to {}", range.start(), range.end()),
+            Self::Duration(range) => {
+                let [from, to] = [range.start(), range.end()].map(|&end| humantime::format_duration(end));
+                write!(f, "a duration from \"{from}\" to \"{to}\"")
+            }
+            Self::Size(range) => {
+                let [from, to] = [range.start(), range.end()].map(|&end| single::print_size(end));
+                write!(f, "a size from \"{from}\" to \"{to}\"")
+            }
+            Self::OneOf(names) => {
+                let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                f.write_str(&quoted.join(" or "))
+            }
+            Self::Switch => f.write_str("true or false"),
+            Self::Text(what) => f.write_str(what),
+            Self::Table => f.write_str("a table of texts"),
+        }
+    }
+}
+
+pub(super) const SECTIONS: [Section; 6] = [
+    Section { name: "agent", help: "What the agent does and where it keeps what it must not forget." },
+    Section { name: "energy", help: "What you know about the machine's power; measured values are preferred." },
+    Section { name: "carbon", help: "Where the machine stands and what was emitted to make it." },
+    Section { name: "otlp", help: "Where the metrics go: OTLP over HTTP, protobuf." },
+    Section { name: "prometheus", help: "The page a Prometheus server reads." },
+    Section { name: "resource", help: "What every exported series says about where it comes from." },
+];
+
+/// A node with eight accelerators draws 10 kW; ten times that is a slip of the unit.
+const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
+const MIB: u64 = 1 << 20;
+
+pub(super) const OPTIONS: [Opt; 21] = [
+    Opt {
+        key: "agent.interval",
+        kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
+        variables: &["OTEL_METRIC_EXPORT_INTERVAL"],
+        reload: true,
+        example: "",
+        help: "Time between two readings; each is exported. Below 10s only as root: finer readings show what other users compute.",
+    },
+    Opt {
+        key: "agent.state_dir",
+        kind: Kind::Text("an absolute path"),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "Folder for the totals and for what is not yet sent.",
+    },
+    Opt {
+        key: "agent.log_level",
+        kind: Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        variables: &[],
+        reload: true,
+        example: "",
+        help: "What is logged, and everything graver.",
+    },
+    Opt {
+        key: "energy.idle_watts",
+        kind: Kind::Number(WATTS),
+        variables: &[],
+        reload: false,
+        example: "20.0",
+        help: "Power of the idle machine, in watts. Absent: saved, measured or assumed.",
+    },
+    Opt {
+        key: "energy.max_watts",
+        kind: Kind::Number(WATTS),
+        variables: &[],
+        reload: false,
+        example: "90.0",
+        help: "Power of the fully busy machine, in watts, for the power model; needs idle_watts.",
+    },
+    Opt {
+        key: "carbon.location",
+        kind: Kind::Text("a zone or country code"),
+        variables: &[],
+        reload: false,
+        example: "\"DE\"",
+        help: "Grid zone, ISO 3166-2 or country code. Absent: the world's mean.",
+    },
+    Opt {
+        key: "carbon.intensity_g_per_kwh",
+        // The range in which answers of grid services are believed, too.
+        kind: Kind::Number(0.1..=2_000.0),
+        variables: &[],
+        reload: false,
+        example: "350.0",
+        help: "Fixed carbon intensity, in grams of CO2e per kilowatt-hour; instead of location.",
+    },
+    Opt {
+        key: "carbon.pue",
+        // Below 1 the building would use less than what stands in it.
+        kind: Kind::Number(1.0..=5.0),
+        variables: &[],
+        reload: false,
+        example: "1.2",
+        help: "Power usage effectiveness of the site. Absent: not applied.",
+    },
+    Opt {
+        key: "carbon.embodied_kg",
+        // From a single-board computer to a full chassis.
+        kind: Kind::Number(1.0..=100_000.0),
+        variables: &[],
+        reload: false,
+        example: "1200.0",
+        help: "Emissions of making the machine, in kilograms of CO2e. Absent: estimated from its parts.",
+    },
+    Opt {
+        key: "carbon.embodied_lifespan_years",
+        kind: Kind::Number(0.5..=30.0),
+        variables: &[],
+        reload: false,
+        example: "4.0",
+        help: "Years over which those are spread. Absent: 4.",
+    },
+    Opt {
+        key: "otlp.endpoint",
+        kind: Kind::Text("a URL or \"off\""),
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+        reload: true,
+        example: "\"http://localhost:4318\"",
+        help: "Where to send to; /v1/metrics is appended, except to OTEL_EXPORTER_OTLP_METRICS_ENDPOINT. Absent or \"off\": nothing is sent.",
+    },
+    Opt {
+        key: "otlp.headers",
+        kind: Kind::Table,
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+        reload: true,
+        example: "{ authorization = \"Bearer 0123\" }",
+        help: "Headers of each request. A stronger origin replaces them all.",
+    },
+    Opt {
+        key: "otlp.timeout",
+        kind: Kind::Duration(Duration::from_millis(100)..=Duration::from_secs(300)),
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+        reload: true,
+        example: "",
+        help: "How long one request may take.",
+    },
+    Opt {
+        key: "otlp.compression",
+        kind: Kind::OneOf(&["gzip", "none"]),
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
+        reload: true,
+        example: "",
+        help: "How bodies are compressed.",
+    },
+    Opt {
+        key: "otlp.insecure",
+        kind: Kind::Switch,
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+        reload: true,
+        example: "true",
+        help: "Whether an endpoint written without http:// or https:// is http://. Certificates are always checked.",
+    },
+    Opt {
+        key: "otlp.certificate",
+        kind: Kind::Text("an absolute path"),
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
+        reload: false,
+        example: "\"/etc/wattrace/ca.pem\"",
+        help: "Certificates (PEM) to trust instead of the system's.",
+    },
+    Opt {
+        key: "otlp.client_certificate",
+        kind: Kind::Text("an absolute path"),
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+        reload: false,
+        example: "\"/etc/wattrace/client.pem\"",
+        help: "Certificate (PEM) by which the agent shows who it is; needs client_key.",
+    },
+    Opt {
+        key: "otlp.client_key",
+        kind: Kind::Text("an absolute path"),
+        variables: &["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
+        reload: false,
+        example: "\"/etc/wattrace/client.key\"",
+        help: "Private key (PEM) of client_certificate.",
+    },
+    Opt {
+        key: "otlp.queue_bytes",
+        kind: Kind::Size(MIB..=64 * 1024 * MIB),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "Room for what could not be sent yet; when it is full, snapshots are thinned out.",
+    },
+    Opt {
+        key: "prometheus.listen",
+        kind: Kind::Text("an IP address with port, or \"off\""),
+        variables: &[],
+        reload: false,
+        example: "\"127.0.0.1:9109\"",
+        help: "Where /metrics is served. Absent or \"off\": nowhere.",
+    },
+    Opt {
+        key: "resource.attributes",
+        kind: Kind::Table,
+        variables: &["OTEL_RESOURCE_ATTRIBUTES"],
+        reload: true,
+        example: "{ \"deployment.environment.name\" = \"production\" }",
+        help: "Attributes added to every resource that has none of that name. A stronger origin adds to them, and wins name by name.",
+    },
+];
+
+/// The row of a key.
+pub(super) fn find(key: &str) -> Option<&'static Opt> {
+    const ROWS: &[Opt] = &OPTIONS;
+    ROWS.iter().find(|option| option.key == key)
+}
+
+/// The name closest to a misspelt one, if any is close.
+pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const CLOSE: f64 = 0.8;
+    let scored = names.map(|name| (name, strsim::jaro_winkler(wrong, name)));
+    scored.filter(|(_, score)| *score >= CLOSE).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name)
+}
