@@ -4,4 +4,5 @@ pub mod console;
 #[cfg(test)]
 mod example;
 pub mod json;
+pub mod otlp;
 pub mod report;

@@ -1,0 +1,315 @@
+//! A snapshot as OTLP metric requests: one `ResourceMetrics` per entity, cut into chunks between entities.
+//! Compression, sending and queueing are not done here.
+//!
+//! Lengths of points are computed before, those of the messages around them are filled in afterwards into
+//! padded varints: that saves a second walk over the series and costs at most a byte or two per message.
+
+use std::{collections::HashMap, mem, sync::Arc};
+
+use super::{
+    chunk::{Chunk, Span},
+    point::{Labels, Times, put_histogram, put_key_value, put_number},
+    wire::{self, delimited, put_delimited, varint},
+};
+use crate::{
+    telemetry::{
+        catalog::{Kind, Metric},
+        snapshot::{EntitySeries, Histogram, Phase, Resource, Series, Snapshot, Value},
+    },
+    units::{Bytes, Nanos},
+};
+
+/// Chunks are not larger than this, uncompressed, unless one entity alone is: half of what a gRPC server takes.
+pub const CHUNK_MAX: Bytes = Bytes(2 << 20);
+/// Semantic conventions the names follow.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+/// Name of the instrumentation scope.
+pub const SCOPE: &str = "wattrace";
+
+/// Bytes kept for the length of a metric: up to 16 KiB, the usual case, need no more.
+const METRIC_WIDTH: usize = 2;
+/// Bytes kept for the length of an entity: up to 2 MiB.
+const ENTITY_WIDTH: usize = 3;
+
+/// How much of a snapshot was encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Data points in the chunks.
+    pub points: u64,
+    /// Series left out because their value is not a finite number.
+    pub not_finite: u64,
+    /// Series left out because they do not fit their row of the catalogue: another kind of value, or another
+    /// number of attributes.
+    pub mismatched: u64,
+}
+
+/// Encodes snapshots, and remembers from one to the next what entities look like.
+#[derive(Debug)]
+pub struct Encoder {
+    limit: usize,
+    frame: Frame,
+    identities: Identities,
+}
+
+/// What stands around the metrics of every entity.
+#[derive(Debug)]
+struct Frame {
+    /// `ScopeMetrics.scope`.
+    scope: Vec<u8>,
+    /// `ScopeMetrics.schema_url`, `ResourceMetrics.schema_url`: the same field number in both.
+    schema: Vec<u8>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new(CHUNK_MAX)
+    }
+}
+
+impl Encoder {
+    /// An encoder of chunks of up to `limit`.
+    pub fn new(limit: Bytes) -> Self {
+        let mut scope = Vec::new();
+        put_delimited(&mut scope, delimited(1), SCOPE.as_bytes());
+        put_delimited(&mut scope, delimited(2), env!("CARGO_PKG_VERSION").as_bytes());
+        let mut frame = Frame { scope: Vec::new(), schema: Vec::new() };
+        put_delimited(&mut frame.scope, delimited(1), &scope);
+        put_delimited(&mut frame.schema, delimited(3), SCHEMA_URL.as_bytes());
+        let limit = usize::try_from(limit.0).unwrap_or(usize::MAX);
+        Self { limit, frame, identities: Identities::default() }
+    }
+
+    /// Hands the chunks of `snapshot` to `sink`, in the order of its entities, each as soon as it is full: no
+    /// more than one and an entity is held. Entities without a point are left out.
+    pub fn encode(&mut self, snapshot: &Snapshot, mut sink: impl FnMut(Chunk)) -> Tally {
+        let mut tally = Tally::default();
+        let mut draft = Draft::default();
+        self.identities.begin();
+        for (entity, told) in snapshot.entities.iter().enumerate() {
+            let (start, before) = (draft.bytes.len(), tally.points);
+            put_entity(
+                &mut draft.bytes,
+                &self.frame,
+                self.identities.of(&told.resource),
+                told,
+                snapshot.at,
+                &mut tally,
+            );
+            let points = tally.points - before;
+            if points == 0 {
+                draft.bytes.truncate(start);
+            } else if let Some(full) = draft.add(self.limit, start, Span { entity, len: 0, points }) {
+                sink(full);
+            }
+        }
+        draft.bytes.shrink_to_fit();
+        draft.finish().into_iter().for_each(sink);
+        self.identities.forget_unused();
+        tally
+    }
+}
+
+/// A chunk that is being filled.
+#[derive(Default)]
+struct Draft {
+    bytes: Vec<u8>,
+    resources: Vec<Span>,
+}
+
+impl Draft {
+    /// Takes in the entity whose bytes begin at `start`; when that makes the draft too large, the chunk before it.
+    fn add(&mut self, limit: usize, start: usize, span: Span) -> Option<Chunk> {
+        let span = Span { len: self.bytes.len() - start, ..span };
+        if start == 0 || self.bytes.len() <= limit {
+            self.resources.push(span);
+            return None;
+        }
+        let mut next = Vec::with_capacity(self.bytes.capacity());
+        next.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
+        self.bytes.truncate(start);
+        mem::replace(self, Self { bytes: next, resources: vec![span] }).finish()
+    }
+
+    fn finish(self) -> Option<Chunk> {
+        (!self.resources.is_empty()).then(|| Chunk::of(self.bytes.into(), self.resources))
+    }
+}
+
+/// The `Resource` messages of the last snapshot's entities.
+#[derive(Debug, Default)]
+struct Identities {
+    /// By address of the resource: it cannot be another's while the entry holds the resource.
+    known: HashMap<usize, Identity>,
+    round: u64,
+}
+
+#[derive(Debug)]
+struct Identity {
+    /// Kept alive so that its address stays its own.
+    _resource: Arc<Resource>,
+    /// `ResourceMetrics.resource`, with tag and length.
+    field: Box<[u8]>,
+    /// Last round in which it was asked for.
+    used: u64,
+}
+
+impl Identities {
+    fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    fn of(&mut self, resource: &Arc<Resource>) -> &[u8] {
+        let address = Arc::as_ptr(resource).addr();
+        let identity = self.known.entry(address).or_insert_with(|| Identity {
+            field: identity_field(resource),
+            _resource: Arc::clone(resource),
+            used: 0,
+        });
+        identity.used = self.round;
+        &identity.field
+    }
+
+    fn forget_unused(&mut self) {
+        let round = self.round;
+        self.known.retain(|_, identity| identity.used == round);
+        if self.known.capacity() > self.known.len().saturating_mul(4) {
+            self.known.shrink_to_fit();
+        }
+    }
+}
+
+fn identity_field(resource: &Resource) -> Box<[u8]> {
+    let mut message = Vec::new();
+    for (key, value) in &resource.attributes {
+        put_key_value(&mut message, delimited(1), key, value);
+    }
+    let mut field = Vec::with_capacity(wire::delimited_len(message.len()));
+    put_delimited(&mut field, delimited(1), &message);
+    field.into()
+}
+
+/// Appends a `ResourceMetrics`.
+fn put_entity(out: &mut Vec<u8>, frame: &Frame, identity: &[u8], told: &EntitySeries, at: Nanos, tally: &mut Tally) {
+    let resource_metrics = wire::open(out, delimited(1), ENTITY_WIDTH);
+    out.extend_from_slice(identity);
+    let scope_metrics = wire::open(out, delimited(2), ENTITY_WIDTH);
+    out.extend_from_slice(&frame.scope);
+    for group in told.series.chunk_by(|one, next| std::ptr::eq(one.metric, next.metric)) {
+        if let Some(first) = group.first() {
+            put_metric(out, first.metric, group, at, tally);
+        }
+    }
+    out.extend_from_slice(&frame.schema);
+    wire::close(out, scope_metrics);
+    out.extend_from_slice(&frame.schema);
+    wire::close(out, resource_metrics);
+}
+
+/// Appends a `Metric`; nothing when none of its series can be told.
+fn put_metric(out: &mut Vec<u8>, metric: &'static Metric, group: &[Series], at: Nanos, tally: &mut Tally) {
+    let (start, before) = (out.len(), tally.points);
+    let message = wire::open(out, delimited(2), METRIC_WIDTH);
+    put_delimited(out, delimited(1), metric.name.as_bytes());
+    put_delimited(out, delimited(2), metric.help.as_bytes());
+    put_delimited(out, delimited(3), metric.unit.as_bytes());
+    let data = wire::open(out, delimited(data_field(metric.kind)), METRIC_WIDTH);
+    for series in group {
+        put_series(out, metric, series, at, tally);
+    }
+    out.extend_from_slice(temporality(metric.kind));
+    wire::close(out, data);
+    wire::close(out, message);
+    if tally.points == before {
+        out.truncate(start);
+    }
+}
+
+/// Field of `Metric.data`.
+const fn data_field(kind: Kind) -> u8 {
+    match kind {
+        Kind::Gauge => 5,
+        Kind::Sum => 7,
+        Kind::Histogram => 10,
+    }
+}
+
+/// Fields after the points: cumulative (2), and for sums that they are monotonic.
+const fn temporality(kind: Kind) -> &'static [u8] {
+    const SUM: &[u8] = &[varint(2), 2, varint(3), 1];
+    const HISTOGRAM: &[u8] = &[varint(2), 2];
+    match kind {
+        Kind::Gauge => &[],
+        Kind::Sum => SUM,
+        Kind::Histogram => HISTOGRAM,
+    }
+}
+
+/// Appends the points of one series, or counts why there are none.
+fn put_series(out: &mut Vec<u8>, metric: &'static Metric, series: &Series, at: Nanos, tally: &mut Tally) {
+    if !fits(metric, series) {
+        tally.mismatched += 1;
+        return;
+    }
+    if series.phase != Phase::Gone && !is_finite(&series.value) {
+        tally.not_finite += 1;
+        return;
+    }
+    let start = (metric.kind != Kind::Gauge).then_some(series.start);
+    if let Some(start) = start
+        && series.phase == Phase::Born
+        // At its own start a series has but one value: a zero beside it would be a second one.
+        && start < at
+    {
+        put_point(out, series, Times { start: Some(start), at: start }, Shown::Zero);
+        tally.points += 1;
+    }
+    let shown = if series.phase == Phase::Gone { Shown::Nothing } else { Shown::Value };
+    put_point(out, series, Times { start, at }, shown);
+    tally.points += 1;
+}
+
+fn fits(metric: &Metric, series: &Series) -> bool {
+    let is_kind = matches!(
+        (&series.value, metric.kind),
+        (Value::Number(_), Kind::Sum | Kind::Gauge) | (Value::Histogram(_), Kind::Histogram)
+    );
+    is_kind && series.attributes.len() == metric.attributes.len()
+}
+
+fn is_finite(value: &Value) -> bool {
+    match value {
+        Value::Number(value) => value.is_finite(),
+        Value::Histogram(value) => value.sum.is_finite() && value.zero_threshold.is_finite(),
+    }
+}
+
+/// What a point shows of its series.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// The value before the first one.
+    Zero,
+    /// The value.
+    Value,
+    /// That there is none any more.
+    Nothing,
+}
+
+fn put_point(out: &mut Vec<u8>, series: &Series, times: Times, shown: Shown) {
+    let labels = Labels { keys: series.metric.attributes, values: &series.attributes };
+    match (&series.value, shown) {
+        (Value::Number(_), Shown::Zero) => put_number(out, labels, times, Some(0.0)),
+        (Value::Number(value), Shown::Value) => put_number(out, labels, times, Some(*value)),
+        (Value::Number(_), Shown::Nothing) => put_number(out, labels, times, None),
+        (Value::Histogram(value), Shown::Zero) => put_histogram(out, labels, times, Some(&empty(value))),
+        (Value::Histogram(value), Shown::Value) => put_histogram(out, labels, times, Some(value)),
+        (Value::Histogram(_), Shown::Nothing) => put_histogram(out, labels, times, None),
+    }
+}
+
+/// The same histogram before its first value.
+fn empty(value: &Histogram) -> Histogram {
+    Histogram { scale: value.scale, zero_threshold: value.zero_threshold, ..Histogram::default() }
+}
+
+#[cfg(test)]
+mod tests;
