@@ -9,13 +9,16 @@ use crate::shell::{self, say};
 /// The reference of the command line, below the workspace.
 pub const COMMAND_LINE: &str = "docs/cli.md";
 
+/// The reference of the metrics, below the workspace.
+pub const METRICS: &str = "docs/metrics.md";
+
 const HEAD: &str =
     "<!-- Written by `cargo xtask docs` from the program's own help. Do not edit. -->\n\n# Command line of wattrace\n";
 
-/// Write the documents that follow from the program's own help
+/// Write the documents that follow from the program's own help and its table of metrics
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask docs           after a change of the command line; then commit docs/
+  cargo xtask docs           after a change of the command line or the metrics; then commit docs/
   cargo xtask docs --check   are the committed documents in step? (part of tidy)")]
 pub struct Args {
     /// Compare only; change nothing
@@ -23,36 +26,56 @@ pub struct Args {
     pub check: bool,
 }
 
+/// A document and what the program says it is.
+struct Document {
+    path: &'static str,
+    text: String,
+}
+
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let root = shell::root();
-    let Some(text) = command_line()? else {
-        say("docs: the program has no help, there is nothing to write");
-        return Ok(ExitCode::SUCCESS);
-    };
-    if args.check {
-        compare(&root, &text)?;
-        say(format_args!("{COMMAND_LINE} is in step"));
-        return Ok(ExitCode::SUCCESS);
+    for document in documents()? {
+        if args.check {
+            compare(&root, &document)?;
+            say(format_args!("{} is in step", document.path));
+        } else {
+            write(&root, &document)?;
+        }
     }
-    fs::create_dir_all(root.join("docs")).context("cannot create docs/")?;
-    fs::write(root.join(COMMAND_LINE), text).with_context(|| format!("cannot write {COMMAND_LINE}"))?;
-    say(format_args!("wrote {COMMAND_LINE}"));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the committed documents are what the program says now.
 pub fn check(root: &Path) -> Result<()> {
-    command_line()?.map_or(Ok(()), |text| compare(root, &text))
+    documents()?.iter().try_for_each(|document| compare(root, document))
 }
 
-fn compare(root: &Path, text: &str) -> Result<()> {
-    let committed = fs::read_to_string(root.join(COMMAND_LINE)).unwrap_or_default();
+fn documents() -> Result<Vec<Document>> {
+    let help = command_line()?.map(|text| Document { path: COMMAND_LINE, text });
+    Ok(help.into_iter().chain([Document { path: METRICS, text: metrics()? }]).collect())
+}
+
+fn write(root: &Path, document: &Document) -> Result<()> {
+    fs::create_dir_all(root.join("docs")).context("cannot create docs/")?;
+    fs::write(root.join(document.path), &document.text).with_context(|| format!("cannot write {}", document.path))?;
+    say(format_args!("wrote {}", document.path));
+    Ok(())
+}
+
+fn compare(root: &Path, document: &Document) -> Result<()> {
+    let committed = fs::read_to_string(root.join(document.path)).unwrap_or_default();
     ensure!(
-        committed == text,
-        "{COMMAND_LINE} is not what `wattrace --help` says: run `cargo xtask docs` and commit it"
+        committed == document.text,
+        "{} is not what the program says: run `cargo xtask docs` and commit it",
+        document.path
     );
     Ok(())
+}
+
+/// The reference of the metrics, as the library prints it.
+fn metrics() -> Result<String> {
+    shell::output(shell::cargo().args(["run", "--quiet", "-p", "wattrace", "--example", "metrics-reference"]))
 }
 
 /// The reference; nothing while the program has no help.
@@ -106,8 +129,9 @@ mod tests {
     fn documents_out_of_step_are_found() {
         let root = shell::root().join("target/xtask-tests/docs");
         fs::create_dir_all(root.join("docs")).unwrap();
-        fs::write(root.join(COMMAND_LINE), "old").unwrap();
-        assert!(compare(&root, "new").is_err());
-        compare(&root, "old").unwrap();
+        let document = |text: &str| Document { path: COMMAND_LINE, text: text.to_owned() };
+        write(&root, &document("old")).unwrap();
+        assert!(compare(&root, &document("new")).is_err());
+        compare(&root, &document("old")).unwrap();
     }
 }
