@@ -12,6 +12,9 @@ pub const COMMAND_LINE: &str = "docs/cli.md";
 /// The reference of the configuration.
 const CONFIGURATION: &str = "docs/configuration.md";
 
+/// The reference of the metrics.
+pub const METRICS: &str = "docs/metrics.md";
+
 const HEAD: &str =
     "<!-- Written by `cargo xtask docs` from the program's own help. Do not edit. -->\n\n# Command line of wattrace\n";
 
@@ -21,7 +24,7 @@ const CONFIGURATION_HEAD: &str =
 /// Write the documents that follow from the program itself
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask docs           after a change of the command line or the configuration; then commit docs/
+  cargo xtask docs           after a change of the command line, the configuration or the metrics; then commit docs/
   cargo xtask docs --check   are the committed documents in step? (part of tidy)")]
 pub struct Args {
     /// Compare only; change nothing
@@ -82,7 +85,13 @@ fn documents() -> Result<Vec<Document>> {
     Ok(vec![
         Document { path: COMMAND_LINE, text },
         Document { path: CONFIGURATION, text: format!("{CONFIGURATION_HEAD}{}\n", reference.trim()) },
+        Document { path: METRICS, text: metrics()? },
     ])
+}
+
+/// The reference of the metrics, as the library prints it.
+fn metrics() -> Result<String> {
+    shell::output(shell::cargo().args(["run", "--quiet", "-p", "wattrace", "--example", "metrics-reference"]))
 }
 
 /// The reference; nothing while the program has no help.

@@ -2,6 +2,8 @@
 //!
 //! `docs/metrics.md` is generated from it; every output takes its names from here.
 
+use super::names;
+
 /// What a series is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entity {
@@ -24,6 +26,17 @@ pub enum Kind {
     Histogram,
 }
 
+impl Kind {
+    /// The name the reference uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
 /// One row of the contract.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Metric {
@@ -41,15 +54,179 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// Energy of a workload.
-pub static WORKLOAD_ENERGY: Metric = Metric {
-    name: "wattrace.workload.energy",
-    unit: "J",
-    kind: Kind::Sum,
-    entity: Entity::Workload,
-    attributes: &["wattrace.energy.zone", "wattrace.energy.state"],
-    help: "Energy billed to the workload.",
-};
+macro_rules! catalog {
+    ($($id:ident = $entity:ident $kind:ident $name:literal $unit:literal [$($key:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub static $id: Metric = Metric {
+                name: $name,
+                unit: $unit,
+                kind: Kind::$kind,
+                entity: Entity::$entity,
+                attributes: &[$($key),*],
+                help: $help,
+            };
+        )*
 
-/// Every row, in the order of the documentation.
-pub static ALL: &[&Metric] = &[&WORKLOAD_ENERGY];
+        /// Every row, in the order of the documentation.
+        pub static ALL: &[&Metric] = &[$(&$id),*];
+    };
+}
+
+// The hardware rows, `process.*` and `otel.sdk.*` are OpenTelemetry's own, schema 1.44.0. Two of those are
+// up-down counters there and gauges here: both are the same series in Prometheus.
+catalog! {
+    HW_ENERGY = Node Sum "hw.energy" "J" ["hw.id", "hw.type", "hw.name", "hw.parent"]
+        "Energy that a hardware zone counted; zones with a parent are part of it and are not to be added to it.";
+    HW_POWER = Node Gauge "hw.power" "W" ["hw.id", "hw.type", "hw.name", "hw.parent"]
+        "Mean power of a hardware zone over the interval.";
+    HW_HOST_ENERGY = Node Sum "hw.host.energy" "J" ["hw.id"]
+        "Energy of the whole machine, where a meter measures it.";
+    HW_HOST_POWER = Node Gauge "hw.host.power" "W" ["hw.id"]
+        "Mean power of the whole machine over the interval, where a meter measures it.";
+    NODE_ENERGY = Node Sum "wattrace.node.energy" "J" ["wattrace.energy.zone", "wattrace.energy.state", "wattrace.energy.source"]
+        "Energy of the machine that is shared out: its active part equals that of all workloads and the residual.";
+    NODE_POWER = Node Gauge "wattrace.node.power" "W" ["wattrace.energy.zone", "wattrace.energy.state", "wattrace.energy.source"]
+        "Mean power of the machine over the interval.";
+    NODE_ENERGY_AVAILABLE = Node Gauge "wattrace.node.energy.available" "1" ["wattrace.energy.unavailable.reason"]
+        "1 when energy is measured or modelled, 0 when there is neither a meter nor a model.";
+    NODE_ENERGY_RESIDUAL = Node Sum "wattrace.node.energy.residual" "J" ["wattrace.energy.zone"]
+        "Active energy billed to nobody: 0 in a healthy agent.";
+    NODE_ENERGY_UNKNOWN_TIME = Node Sum "wattrace.node.energy.unknown.time" "s" ["wattrace.energy.zone", "wattrace.energy.unknown.reason"]
+        "Meter time whose energy is unknown and in no figure, by zone and reason: reset, gap or error.";
+    NODE_CPU_UNACCOUNTED = Node Gauge "wattrace.node.cpu.unaccounted" "1" []
+        "Share of the CPUs' time over the interval that neither tasks nor idle account for.";
+    NODE_CARBON = Node Sum "wattrace.node.carbon" "g" ["wattrace.carbon.phase"]
+        "CO2-equivalent of the machine: operational from its energy, idle included, and embodied from its making.";
+    NODE_PUE = Node Gauge "wattrace.node.pue" "1" ["wattrace.pue.source"]
+        "Power usage effectiveness that operational carbon was multiplied by; 1 when none is applied.";
+    GRID_CARBON_INTENSITY = Node Gauge "wattrace.grid.carbon_intensity" "g/(kW.h)" ["wattrace.grid.zone", "wattrace.grid.source", "wattrace.grid.signal", "wattrace.grid.basis", "wattrace.grid.precision", "wattrace.grid.estimated"]
+        "Carbon intensity of the electricity in force.";
+
+    WORKLOAD_ENERGY = Workload Sum "wattrace.workload.energy" "J" ["wattrace.energy.zone", "wattrace.energy.state"]
+        "Energy billed to the workload.";
+    WORKLOAD_POWER = Workload Gauge "wattrace.workload.power" "W" ["wattrace.energy.zone"]
+        "Mean power of the workload over the interval.";
+    WORKLOAD_CARBON = Workload Sum "wattrace.workload.carbon" "g" ["wattrace.carbon.phase"]
+        "CO2-equivalent of the workload's energy.";
+    WORKLOAD_CPU_TIME = Workload Sum "wattrace.workload.cpu.time" "s" []
+        "Time the workload's tasks were on a CPU.";
+
+    PROCESS_CPU_TIME = Agent Sum "process.cpu.time" "s" ["cpu.mode"]
+        "CPU time of the agent's process.";
+    PROCESS_MEMORY_USAGE = Agent Gauge "process.memory.usage" "By" []
+        "Resident memory of the agent's process.";
+    EXPORTED = Agent Sum "otel.sdk.exporter.metric_data_point.exported" "{data_point}" ["otel.component.name", "otel.component.type", "error.type"]
+        "Points whose export has ended; those with an error type have failed.";
+    INFLIGHT = Agent Gauge "otel.sdk.exporter.metric_data_point.inflight" "{data_point}" ["otel.component.name", "otel.component.type"]
+        "Points handed to the exporter whose export has not ended.";
+    QUEUE_USAGE = Agent Gauge "wattrace.agent.queue.usage" "By" []
+        "Size of what waits to be sent.";
+    QUEUE_LIMIT = Agent Gauge "wattrace.agent.queue.limit" "By" []
+        "Size at which the queue thins out metrics and drops events.";
+    QUEUE_OLDEST_AGE = Agent Gauge "wattrace.agent.queue.oldest.age" "s" []
+        "Age of the oldest item that waits to be sent; 0 when none does.";
+    QUEUE_DROPPED = Agent Sum "wattrace.agent.queue.dropped" "{item}" ["wattrace.agent.drop.reason"]
+        "Items that left the queue unsent, by reason: full, thinned, expired, corrupt, rejected or `too_large`.";
+    COLLECT_DURATION = Agent Histogram "wattrace.agent.collect.duration" "s" ["wattrace.agent.stage"]
+        "Time a stage of one collection took.";
+    EBPF_EVENTS_LOST = Agent Sum "wattrace.agent.ebpf.events.lost" "{event}" ["wattrace.agent.program", "wattrace.agent.loss.reason"]
+        "Events that a kernel program could not count.";
+    EBPF_RUN_TIME = Agent Sum "wattrace.agent.ebpf.run.time" "s" ["wattrace.agent.program", "wattrace.agent.sampled"]
+        "Time a kernel program ran; sampled: estimated from a part of its runs.";
+    EBPF_RUNS = Agent Sum "wattrace.agent.ebpf.runs" "{run}" ["wattrace.agent.program"]
+        "Times a kernel program ran.";
+    EBPF_MEMORY = Agent Gauge "wattrace.agent.ebpf.memory" "By" []
+        "Kernel memory of the maps.";
+    EBPF_PROBE_MODE = Agent Gauge "wattrace.agent.ebpf.probe.mode" "1" ["wattrace.agent.program", "wattrace.agent.probe.mode", "wattrace.agent.probe.reason"]
+        "1 for the mode in which a probe works: btf, cgroupfs or off, and why not a better one.";
+    WORKLOAD_COUNT = Agent Gauge "wattrace.agent.workload.count" "{workload}" []
+        "Workloads that live.";
+    SERIES_COUNT = Agent Gauge "wattrace.agent.series.count" "{series}" []
+        "Series told, this one and those that repeat a final value among them.";
+    SERIES_DROPPED = Agent Sum "wattrace.agent.series.dropped" "{series}" []
+        "Ended series forgotten before every destination acknowledged their final value.";
+    AGENT_ENERGY = Agent Sum "wattrace.agent.energy" "J" []
+        "Energy that the agent itself was billed.";
+    RELOADS = Agent Sum "wattrace.agent.reloads" "{reload}" []
+        "Times the configuration was loaded anew.";
+}
+
+/// Place of a row in [`ALL`]; its length for a metric that is no row.
+pub fn position(metric: &Metric) -> usize {
+    ALL.iter().position(|row| std::ptr::eq(*row, metric)).unwrap_or(ALL.len())
+}
+
+const HEAD: &str = "<!-- Written by `cargo xtask docs` from the program's own table. Do not edit. -->
+
+# Metrics of wattrace
+
+Sums are cumulative and monotonic, with a start time per series: a new one starts with a point of value 0. Units are
+UCUM. Histograms are exponential. What is unknown has no series: it is never 0.
+
+Every series also carries its resource: the node, a workload or the agent, with `service.namespace`, `service.name`,
+`service.instance.id`, `host.id` and `host.name`; a workload's kind, name, cgroup and quality of energy besides.
+";
+
+/// The reference of all metrics, in Markdown.
+pub fn markdown() -> String {
+    let sections = [(Entity::Node, "Node"), (Entity::Workload, "Workload"), (Entity::Agent, "Agent")];
+    sections.iter().fold(HEAD.to_owned(), |text, (entity, title)| text + &section(*entity, title))
+}
+
+fn section(entity: Entity, title: &str) -> String {
+    let rows: String = ALL.iter().filter(|metric| metric.entity == entity).map(|metric| row(metric)).collect();
+    format!(
+        "\n## {title}\n\n| name | in Prometheus | kind, unit | attributes | meaning |\n|---|---|---|---|---|\n{rows}"
+    )
+}
+
+fn row(metric: &Metric) -> String {
+    let keys: Vec<String> = metric.attributes.iter().map(|key| format!("`{key}`")).collect();
+    let keys = if keys.is_empty() { "–".to_owned() } else { keys.join(" ") };
+    let Metric { name, unit, kind, help, .. } = metric;
+    format!("| `{name}` | `{}` | {}, `{unit}` | {keys} | {help} |\n", names::sample(metric), kind.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_reference_is_in_step() {
+        let committed = include_str!("../../../docs/metrics.md");
+        assert!(committed == markdown(), "docs/metrics.md is not what the catalogue says: run `cargo xtask docs`");
+    }
+
+    #[test]
+    fn names_follow_the_rules() {
+        let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        for metric in ALL {
+            assert!(metric.name.split('.').all(is_word), "{}", metric.name);
+            assert!(!metric.name.ends_with("total"), "{}", metric.name);
+            assert!(metric.help.ends_with('.') && !metric.help.contains('|'), "{}", metric.help);
+            let keys: BTreeSet<_> = metric.attributes.iter().collect();
+            assert_eq!(keys.len(), metric.attributes.len(), "{}", metric.name);
+            assert_eq!(metric.name.ends_with(".duration"), metric.kind == Kind::Histogram, "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_in_every_output() {
+        let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        let families: BTreeSet<_> = ALL.iter().map(|metric| names::family(metric)).collect();
+        assert_eq!((names.len(), families.len()), (ALL.len(), ALL.len()));
+    }
+
+    #[test]
+    fn every_row_has_its_place() {
+        for (at, metric) in ALL.iter().enumerate() {
+            assert_eq!(position(metric), at);
+        }
+        let stranger =
+            Metric { name: "x", unit: "1", kind: Kind::Sum, entity: Entity::Node, attributes: &[], help: "" };
+        assert_eq!(position(&stranger), ALL.len());
+    }
+}

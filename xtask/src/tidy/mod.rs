@@ -80,7 +80,7 @@ pub fn findings(root: &Path) -> Result<Vec<Finding>> {
 }
 
 fn docs_out_of_step(root: &Path) -> Option<Finding> {
-    docs::check(root).err().map(|error| Finding::new(docs::COMMAND_LINE, 1, error.to_string()))
+    docs::check(root).err().map(|error| Finding::new("docs", 1, error.to_string()))
 }
 
 fn file(path: &str, text: &str) -> Vec<Finding> {
