@@ -73,6 +73,8 @@ pub struct Entry {
 pub struct Ledger {
     accounts: BTreeMap<Triplet, Account>,
     zones: BTreeMap<ZoneKey, ZoneAccount>,
+    /// Energy of retired accounts, by kind of zone.
+    retired: BTreeMap<ZoneKind, Microjoules>,
 }
 
 /// What is kept of a ledger across a restart.
@@ -82,6 +84,9 @@ pub struct Record {
     pub accounts: Vec<Account>,
     /// Every zone's totals.
     pub zones: Vec<ZoneAccount>,
+    /// Energy of retired accounts, by kind of zone.
+    #[serde(default)]
+    pub retired: BTreeMap<ZoneKind, Microjoules>,
 }
 
 impl Ledger {
@@ -125,6 +130,20 @@ impl Ledger {
         account.operational = grown(account.operational, entry.operational);
     }
 
+    /// Forgets a workload that every receiver knows to be gone. If it comes back, it counts from 0; that its
+    /// energy was billed stays in the books.
+    pub fn retire(&mut self, id: &Triplet) {
+        let Some(account) = self.accounts.remove(id) else { return };
+        for (kind, energy) in account.energy {
+            *self.retired.entry(kind).or_default() += energy;
+        }
+    }
+
+    /// Energy of retired workloads, by kind of zone.
+    pub fn retired(&self) -> &BTreeMap<ZoneKind, Microjoules> {
+        &self.retired
+    }
+
     /// Every workload's totals, by triplet.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.accounts.values()
@@ -135,15 +154,15 @@ impl Ledger {
         self.zones.values()
     }
 
-    /// Whether, per kind of zone, workloads + idle + residual = measured. It holds by construction; a
-    /// report states it only after asking.
+    /// Whether, per kind of zone, workloads (retired ones among them) + idle + residual = measured. It holds by
+    /// construction; a report states it only after asking.
     pub fn closes(&self) -> bool {
         let mut open: BTreeMap<ZoneKind, i128> = BTreeMap::new();
         for zone in self.zones.values() {
             let spoken_for = i128::from(zone.idle.0) + i128::from(zone.residual.0);
             *open.entry(zone.key.kind).or_default() += i128::from(zone.measured.0) - spoken_for;
         }
-        for (kind, energy) in self.accounts.values().flat_map(|account| &account.energy) {
+        for (kind, energy) in self.accounts.values().flat_map(|account| &account.energy).chain(&self.retired) {
             *open.entry(*kind).or_default() -= i128::from(energy.0);
         }
         open.values().all(|rest| *rest == 0)
@@ -169,14 +188,16 @@ impl ZoneAccount {
 
 impl From<&Ledger> for Record {
     fn from(ledger: &Ledger) -> Self {
-        Self { accounts: ledger.accounts().cloned().collect(), zones: ledger.zones().cloned().collect() }
+        let (accounts, zones) = (ledger.accounts().cloned().collect(), ledger.zones().cloned().collect());
+        Self { accounts, zones, retired: ledger.retired.clone() }
     }
 }
 
 impl From<Record> for Ledger {
     fn from(record: Record) -> Self {
         let accounts = record.accounts.into_iter().map(|account| (account.workload.id.clone(), account));
-        Self { accounts: accounts.collect(), zones: record.zones.into_iter().map(|zone| (zone.key, zone)).collect() }
+        let zones = record.zones.into_iter().map(|zone| (zone.key, zone));
+        Self { accounts: accounts.collect(), zones: zones.collect(), retired: record.retired }
     }
 }
 

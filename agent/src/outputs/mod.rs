@@ -5,4 +5,5 @@ pub mod console;
 mod example;
 pub mod json;
 pub mod otlp;
+pub mod prometheus;
 pub mod report;

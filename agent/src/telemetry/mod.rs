@@ -1,5 +1,9 @@
 //! From totals to named series: the metric contract, and which series live. Pure.
 
 pub mod catalog;
+pub mod describe;
+pub mod lifecycle;
 pub mod names;
 pub mod snapshot;
+pub mod timeline;
+pub mod totals;

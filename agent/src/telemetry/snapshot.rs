@@ -34,6 +34,17 @@ pub struct Resource {
     pub attributes: Vec<(&'static str, String)>,
 }
 
+impl Triplet {
+    /// The attributes it consists of.
+    pub fn attributes(&self) -> [(&'static str, String); 3] {
+        [
+            ("service.namespace", self.namespace.clone()),
+            ("service.name", self.name.clone()),
+            ("service.instance.id", self.instance.clone()),
+        ]
+    }
+}
+
 /// One series and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {

@@ -101,6 +101,23 @@ fn books_that_do_not_close_say_so() {
 }
 
 #[test]
+fn a_retired_workload_starts_again_and_the_books_stay_closed() {
+    let mut ledger = Ledger::default();
+    let entries = [entry(1, 100), entry(2, 20)];
+    ledger.post(&interval(PACKAGE, 1_000, 400, &[300, 200], 0), &entries, &entry(0, 7));
+    let gone = workload(1).id.clone();
+    ledger.retire(&gone);
+    ledger.retire(&gone);
+    assert_eq!(totals(&ledger, 1), None);
+    assert_eq!(ledger.retired(), &BTreeMap::from([(ZoneKind::Package, Microjoules(300))]));
+    assert!(ledger.closes());
+    ledger.post(&interval(PACKAGE, 10, 0, &[10], 0), &[entry(1, 5)], &entry(0, 0));
+    assert_eq!(totals(&ledger, 1), Some((5, vec![(ZoneKind::Package, 10)])));
+    assert!(ledger.closes());
+    assert_eq!(restored(&ledger), ledger);
+}
+
+#[test]
 fn what_was_billed_to_nobody_is_a_residual() {
     let mut attribution = interval(PACKAGE, 100, 40, &[50], 0);
     attribution.zones[0].parts[0] = Microjoules(20);
@@ -250,7 +267,7 @@ proptest! {
     /// Every number, name and zone comes back from the file as it was.
     #[test]
     fn a_record_survives_json(accounts in vec(account(), 0..8), zones in vec(zone_account(), 0..8)) {
-        let ledger = Ledger::from(Record { accounts, zones });
+        let ledger = Ledger::from(Record { accounts, zones, ..Record::default() });
         let record = Record::from(&ledger);
         let written = serde_json::to_string(&record).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Record>(&written).unwrap(), &record);

@@ -1,0 +1,153 @@
+//! What is told of the agent itself.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::{Metric, Point, Value, catalog, point};
+use crate::{
+    telemetry::snapshot::Histogram,
+    units::{Bytes, Microjoules, Nanos},
+};
+
+/// The agent's own numbers, since its start. `None`: unknown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// CPU time of the process.
+    pub cpu: Option<Cpu>,
+    /// Resident memory.
+    pub memory: Option<Bytes>,
+    /// Clients that send.
+    pub exporters: Vec<Exporter>,
+    /// What waits to be sent; `None`: nothing is sent.
+    pub queue: Option<Queue>,
+    /// Time of the stages of a collection, by stage. The range of buckets of a stage stays the same.
+    pub collect: BTreeMap<&'static str, Histogram>,
+    /// Kernel programs.
+    pub programs: Vec<Program>,
+    /// Kernel memory of the maps.
+    pub ebpf_memory: Option<Bytes>,
+    /// What the agent was billed.
+    pub energy: Option<Microjoules>,
+    /// Times the configuration was loaded anew.
+    pub reloads: u64,
+}
+
+/// CPU time of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// In its own code.
+    pub user: Nanos,
+    /// In the kernel.
+    pub system: Nanos,
+}
+
+/// A client that sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exporter {
+    /// `otel.component.name`: unique in the agent.
+    pub name: String,
+    /// `otel.component.type`: `otlp_http_metric_exporter`, `otlp_grpc_metric_exporter`.
+    pub component: &'static str,
+    /// Points that arrived.
+    pub exported: u64,
+    /// Points that did not and will not, by `error.type`.
+    pub failed: BTreeMap<String, u64>,
+    /// Points on their way.
+    pub inflight: u64,
+}
+
+/// What waits to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Its size.
+    pub usage: Bytes,
+    /// Its largest size.
+    pub limit: Bytes,
+    /// Age of the oldest item, 0 without any.
+    pub oldest: Nanos,
+    /// Items that left it unsent, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
+/// A kernel program, or what stands in for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// `btf`, `cgroupfs` or `off`.
+    pub mode: &'static str,
+    /// Why not a better mode; empty for the best.
+    pub reason: String,
+    /// Events not counted, by reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Time it ran, and whether that is estimated from a part of its runs.
+    pub run_time: Option<(Nanos, bool)>,
+    /// Times it ran.
+    pub runs: Option<u64>,
+}
+
+/// The values of the agent. The number of series is filled in when it is known.
+pub(super) fn points(health: &Health, workloads: usize, dropped: u64) -> Vec<Point> {
+    let mut points = Vec::new();
+    if let Some(cpu) = health.cpu {
+        points.push(point(&catalog::PROCESS_CPU_TIME, ["user".into()], cpu.user.seconds()));
+        points.push(point(&catalog::PROCESS_CPU_TIME, ["system".into()], cpu.system.seconds()));
+    }
+    points.extend(size(&catalog::PROCESS_MEMORY_USAGE, health.memory));
+    health.exporters.iter().for_each(|exporter| points.extend(sent(exporter)));
+    points.extend(health.queue.iter().flat_map(waiting));
+    points.extend(health.collect.iter().map(|(stage, time)| Point {
+        metric: &catalog::COLLECT_DURATION,
+        attributes: vec![Cow::Borrowed(*stage)],
+        value: Value::Histogram(time.clone()),
+    }));
+    health.programs.iter().for_each(|program| points.extend(ran(program)));
+    points.extend(size(&catalog::EBPF_MEMORY, health.ebpf_memory));
+    points.push(count(&catalog::WORKLOAD_COUNT, [], workloads as u64));
+    points.push(count(&catalog::SERIES_COUNT, [], 0));
+    points.push(count(&catalog::SERIES_DROPPED, [], dropped));
+    points.extend(health.energy.map(|energy| point(&catalog::AGENT_ENERGY, [], energy.joules().0)));
+    points.push(count(&catalog::RELOADS, [], health.reloads));
+    points
+}
+
+fn sent(exporter: &Exporter) -> Vec<Point> {
+    let Exporter { name, component, .. } = exporter;
+    let of = |error: &str, points| {
+        let attributes = [name.clone().into(), (*component).into(), error.to_owned().into()];
+        count(&catalog::EXPORTED, attributes, points)
+    };
+    let failed = exporter.failed.iter().map(|(error, points)| of(error, *points));
+    let inflight = count(&catalog::INFLIGHT, [name.clone().into(), (*component).into()], exporter.inflight);
+    [of("", exporter.exported)].into_iter().chain(failed).chain([inflight]).collect()
+}
+
+fn waiting(queue: &Queue) -> Vec<Point> {
+    let sizes = [size(&catalog::QUEUE_USAGE, Some(queue.usage)), size(&catalog::QUEUE_LIMIT, Some(queue.limit))];
+    let age = point(&catalog::QUEUE_OLDEST_AGE, [], queue.oldest.seconds());
+    let dropped =
+        queue.dropped.iter().map(|(reason, items)| count(&catalog::QUEUE_DROPPED, [(*reason).into()], *items));
+    sizes.into_iter().flatten().chain([age]).chain(dropped).collect()
+}
+
+fn ran(program: &Program) -> Vec<Point> {
+    let name = || Cow::from(program.name);
+    let lost = program
+        .lost
+        .iter()
+        .map(|(reason, events)| count(&catalog::EBPF_EVENTS_LOST, [name(), reason.clone().into()], *events));
+    let time = program.run_time.map(|(time, sampled)| {
+        let sampled = if sampled { "true" } else { "false" };
+        point(&catalog::EBPF_RUN_TIME, [name(), sampled.into()], time.seconds())
+    });
+    let runs = program.runs.map(|runs| count(&catalog::EBPF_RUNS, [name()], runs));
+    let mode = [name(), program.mode.into(), program.reason.clone().into()];
+    lost.chain(time).chain(runs).chain([point(&catalog::EBPF_PROBE_MODE, mode, 1.0)]).collect()
+}
+
+fn count<const N: usize>(metric: &'static Metric, attributes: [Cow<'static, str>; N], count: u64) -> Point {
+    point(metric, attributes, count as f64)
+}
+
+fn size(metric: &'static Metric, size: Option<Bytes>) -> Option<Point> {
+    size.map(|size| count(metric, [], size.0))
+}

@@ -1,0 +1,71 @@
+//! Resources: who a series is about, in attributes.
+
+use crate::{
+    attribution::ledger::Account,
+    identity::{Kind, PathIdentity, Triplet},
+    samples::EnergySource,
+    telemetry::snapshot::Resource,
+};
+
+/// The machine, as it names itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// `host.id`
+    pub id: String,
+    /// `host.name`; `None`: unknown.
+    pub name: Option<String>,
+}
+
+/// The machine.
+pub(super) fn node(host: &Host) -> Resource {
+    own("node", host, Vec::new())
+}
+
+/// This agent.
+pub(super) fn agent(host: &Host) -> Resource {
+    let version = ("service.version", env!("CARGO_PKG_VERSION").to_owned());
+    own(Kind::Agent.name(), host, vec![version])
+}
+
+fn own(name: &str, host: &Host, more: Vec<(&'static str, String)>) -> Resource {
+    let instance = format!("{}/{name}", host.id);
+    of(Triplet { namespace: "wattrace".to_owned(), name: name.to_owned(), instance }, host, more)
+}
+
+/// A workload.
+pub(super) fn workload(account: &Account, host: &Host, source: EnergySource) -> Resource {
+    let workload = &account.workload;
+    let mut more = vec![
+        ("wattrace.workload.kind", workload.kind.name().to_owned()),
+        ("wattrace.workload.name", workload.name.clone()),
+        ("wattrace.energy.quality", source.quality().to_owned()),
+    ];
+    // One of the cgroups of a workload that stands for many would change with each, and is not its path.
+    let one = workload.kind != Kind::Session && !workload.name.contains('*');
+    if let Some(cgroup) = account.cgroup.as_ref().filter(|_| one) {
+        more.push(("wattrace.cgroup.path", cgroup.path.clone()));
+        more.extend(from_path(workload.kind, &cgroup.path));
+    }
+    if workload.kind == Kind::SystemdUnit {
+        more.push(("systemd.unit.name", workload.name.clone()));
+    }
+    of(workload.id.clone(), host, more)
+}
+
+/// What the path says of a container or pod.
+fn from_path(kind: Kind, path: &str) -> Vec<(&'static str, String)> {
+    let identity = PathIdentity::from_path(path);
+    let container = identity.container_id.filter(|_| matches!(kind, Kind::Container | Kind::K8sContainer));
+    let pod = identity.pod_uid.filter(|_| matches!(kind, Kind::K8sPod | Kind::K8sContainer));
+    let found = [("container.id", container), ("k8s.pod.uid", pod)];
+    found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+fn of(id: Triplet, host: &Host, more: Vec<(&'static str, String)>) -> Resource {
+    let mut attributes = Vec::from(id.attributes());
+    attributes.push(("host.id", host.id.clone()));
+    attributes.extend(host.name.clone().map(|name| ("host.name", name)));
+    attributes.extend(more);
+    attributes.retain(|(_, value)| !value.is_empty());
+    Resource { id, attributes }
+}

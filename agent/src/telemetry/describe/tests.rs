@@ -1,0 +1,246 @@
+//! What is told adds up, says who, and is silent about what is unknown.
+
+use proptest::{collection::vec, prelude::*};
+
+use self::machine::{Machine, POD, Step, busy, instant, step};
+use super::*;
+use crate::{
+    telemetry::{
+        catalog::Kind as Metrics,
+        snapshot::{EntitySeries, Phase, Series},
+    },
+    units::{Bytes, Watts},
+};
+
+mod machine;
+
+/// The series of an entity as `metric{values} value`.
+fn lines(snapshot: &Snapshot, name: &str) -> Vec<String> {
+    let entity = find(snapshot, name);
+    let line = |series: &Series| {
+        let Value::Number(value) = series.value else { return series.metric.name.to_owned() };
+        let values: Vec<_> = series.attributes.iter().map(AsRef::as_ref).collect();
+        format!("{}{{{}}} {value}", series.metric.name, values.join(","))
+    };
+    entity.series.iter().map(line).collect()
+}
+
+fn find<'a>(snapshot: &'a Snapshot, name: &str) -> &'a EntitySeries {
+    let found = snapshot.entities.iter().find(|entity| entity.resource.id.name == name);
+    found.unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[test]
+fn what_is_told_of_a_machine() {
+    let mut machine = Machine::new();
+    let snapshot = machine.tell(&busy());
+    let expected = [
+        "hw.energy{package:0,cpu,package-0,} 90",
+        "hw.energy{package:1,cpu,package-1,} 60",
+        "hw.energy{dram:0,memory,dram-0,package:0} 15",
+        "hw.energy{core:0,cpu,core-0,} 30",
+        "hw.power{package:0,cpu,package-0,} 6",
+        "hw.power{package:1,cpu,package-1,} 4",
+        "hw.power{dram:0,memory,dram-0,package:0} 1",
+        "hw.power{core:0,cpu,core-0,} 2",
+        "hw.host.energy{platform:0} 200",
+        "hw.host.power{platform:0} 13.333333333333334",
+        "wattrace.node.energy{package,active,rapl_powercap} 60",
+        "wattrace.node.energy{package,idle,rapl_powercap} 90",
+        "wattrace.node.energy{dram,active,rapl_powercap} 0",
+        "wattrace.node.energy{dram,idle,rapl_powercap} 15",
+        "wattrace.node.power{package,active,rapl_powercap} 4",
+        "wattrace.node.power{package,idle,rapl_powercap} 6",
+        "wattrace.node.power{dram,active,rapl_powercap} 0",
+        "wattrace.node.power{dram,idle,rapl_powercap} 1",
+        "wattrace.node.energy.available{} 1",
+        "wattrace.node.energy.residual{package} 0",
+        "wattrace.node.energy.residual{dram} 0",
+    ];
+    let told = lines(&snapshot, "node");
+    let sorted = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<BTreeSet<_>>();
+    let all: BTreeSet<_> = told.iter().cloned().collect();
+    assert!(sorted(&expected).is_subset(&all), "{told:#?}");
+    let intensity = "wattrace.grid.carbon_intensity{WORLD,static,average,lifecycle,world,} 458";
+    assert!(told.iter().any(|line| line.starts_with(intensity)), "{told:#?}");
+    // The embodied carbon of a guest is unknown.
+    let carbon = |line: &&String| line.starts_with("wattrace.node.carbon");
+    assert_eq!(told.iter().filter(carbon).count(), 1, "{told:#?}");
+    assert_eq!(
+        lines(&snapshot, "ssh.service"),
+        [
+            "wattrace.workload.energy{dram,active} 0",
+            "wattrace.workload.energy{package,active} 9",
+            "wattrace.workload.power{dram} 0",
+            "wattrace.workload.power{package} 0.6",
+            &format!("wattrace.workload.carbon{{operational}} {}", machine.factors.intensity.value.0 * 9.0 / 3.6e6),
+            "wattrace.workload.cpu.time{} 1",
+        ]
+    );
+}
+
+#[test]
+fn who_is_who() {
+    let snapshot = Machine::new().tell(&busy());
+    let attributes = |name| find(&snapshot, name).resource.attributes.clone();
+    let get = |name, key| attributes(name).into_iter().find(|(found, _)| *found == key).map(|(_, value)| value);
+    let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    assert_eq!(get("0123456789ab", "container.id").as_deref(), Some(id));
+    assert_eq!(get("0123456789ab", "k8s.pod.uid").as_deref(), Some("0f1e2d3c-4b5a-4968-8776-655443322110"));
+    assert_eq!(get("0123456789ab", "wattrace.cgroup.path").as_deref(), Some(POD));
+    assert_eq!(get("run-*.service", "wattrace.cgroup.path"), None, "it has many");
+    let ssh: Vec<_> = attributes("ssh.service").into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let expected = [
+        "service.namespace=systemd",
+        "service.name=ssh.service",
+        "service.instance.id=h/ssh.service",
+        "host.id=h",
+        "host.name=node-1",
+        "wattrace.workload.kind=systemd_unit",
+        "wattrace.workload.name=ssh.service",
+        "wattrace.energy.quality=measured",
+        "wattrace.cgroup.path=/system.slice/ssh.service",
+        "systemd.unit.name=ssh.service",
+    ];
+    assert_eq!(ssh, expected);
+}
+
+#[test]
+fn without_a_meter_nothing_is_zero() {
+    let snapshot = Machine::new().tell(&Step { energy: Vec::new(), ..busy() });
+    assert_eq!(lines(&snapshot, "ssh.service"), ["wattrace.workload.cpu.time{} 1"]);
+    let node = lines(&snapshot, "node");
+    assert!(node.contains(&"wattrace.node.energy.available{no meter} 0".to_owned()), "{node:?}");
+    assert!(!node.iter().any(|line| line.starts_with("wattrace.node.energy{") || line.contains("carbon{")), "{node:?}");
+}
+
+#[test]
+fn the_power_of_a_part_is_not_that_of_the_whole() {
+    let mut machine = Machine::new();
+    machine.tell(&busy());
+    let mut step = busy();
+    step.energy[1] = None;
+    let snapshot = machine.tell(&step);
+    let told: Vec<_> = snapshot.entities.iter().flat_map(|entity| lines(&snapshot, &entity.resource.id.name)).collect();
+    let live = |line: &&String| line.contains(".power{package");
+    let phases: BTreeSet<_> = snapshot
+        .entities
+        .iter()
+        .flat_map(|entity| &entity.series)
+        .filter(|series| {
+            (series.metric.unit, series.metric.kind) == ("W", Metrics::Gauge) && series.attributes[0] == "package"
+        })
+        .map(|series| format!("{:?}", series.phase))
+        .collect();
+    assert!(told.iter().any(|line| live(&line)));
+    assert_eq!(phases, BTreeSet::from(["Gone".to_owned()]));
+    let unknown = "wattrace.node.energy.unknown.time{package,error} 15".to_owned();
+    assert!(lines(&snapshot, "node").contains(&unknown));
+}
+
+#[test]
+fn the_agent_tells_of_itself() {
+    let mut machine = Machine::new();
+    machine.health = Health {
+        cpu: Some(Cpu { user: Nanos::from_secs(2), system: Nanos::from_secs(1) }),
+        memory: Some(Bytes(4_096)),
+        exporters: vec![Exporter {
+            name: "collector".to_owned(),
+            component: "otlp_http_metric_exporter",
+            exported: 10,
+            failed: BTreeMap::from([("rejected".to_owned(), 2)]),
+            inflight: 3,
+        }],
+        queue: Some(Queue { usage: Bytes(1), limit: Bytes(2), ..Queue::default() }),
+        programs: vec![Program { name: "sched", mode: "btf", runs: Some(5), ..Program::default() }],
+        reloads: 1,
+        ..Health::default()
+    };
+    let snapshot = machine.tell(&busy());
+    let told = lines(&snapshot, "agent");
+    let series: usize = snapshot.entities.iter().map(|entity| entity.series.len()).sum();
+    for line in [
+        "process.cpu.time{user} 2",
+        "process.memory.usage{} 4096",
+        "otel.sdk.exporter.metric_data_point.exported{collector,otlp_http_metric_exporter,} 10",
+        "otel.sdk.exporter.metric_data_point.exported{collector,otlp_http_metric_exporter,rejected} 2",
+        "wattrace.agent.queue.limit{} 2",
+        "wattrace.agent.ebpf.runs{sched} 5",
+        "wattrace.agent.ebpf.probe.mode{sched,btf,} 1",
+        "wattrace.agent.workload.count{} 6",
+        &format!("wattrace.agent.series.count{{}} {series}"),
+        // The agent is a workload too, and the same entity.
+        "wattrace.workload.cpu.time{} 1",
+    ] {
+        assert!(told.contains(&line.to_owned()), "{line} in {told:#?}");
+    }
+}
+
+#[test]
+fn a_restart_goes_on() {
+    let mut machine = Machine::new();
+    machine.tell(&busy());
+    let record = machine.telemetry.record();
+    let text = serde_json::to_string(&record).expect("plain data");
+    assert_eq!(serde_json::from_str::<TelemetryRecord>(&text).expect("its own text"), record);
+    machine.telemetry = Telemetry::restore(record.clone(), &machine.ledger, instant(15));
+    assert_eq!(machine.telemetry.record(), record);
+    let snapshot = machine.tell(&busy());
+    assert_eq!(snapshot.number, 2);
+    let told = lines(&snapshot, "ssh.service");
+    assert!(told.contains(&"wattrace.workload.power{package} 0.6".to_owned()), "of the interval alone: {told:?}");
+    assert!(lines(&snapshot, "node").contains(&"hw.host.energy{platform:0} 400".to_owned()));
+    let sums = find(&snapshot, "ssh.service").series.iter().filter(|series| series.metric.kind == Metrics::Sum);
+    assert!(sums.into_iter().all(|series| series.phase == Phase::Live && series.start < instant(15).wall));
+}
+
+/// µJ of all series of a metric in a zone, those that are gone left out.
+fn microjoules(snapshot: &Snapshot, metric: &Metric, zone: &str) -> u64 {
+    let series = snapshot.entities.iter().flat_map(|entity| &entity.series);
+    let of =
+        series.filter(|series| series.metric == metric && series.attributes[0] == zone && series.phase != Phase::Gone);
+    let value = |series: &Series| match series.value {
+        Value::Number(joules) => Watts(joules).during(Nanos::from_secs(1)).0,
+        Value::Histogram(_) => panic!("no histogram here"),
+    };
+    of.map(value).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// In each snapshot and zone: workloads, those long gone among them, + residual = the node's active part, and
+    /// with idle all that was measured. No two resources share a key, no sum falls.
+    #[test]
+    fn what_is_told_adds_up(steps in vec((step(), prop::bool::ANY), 1..30)) {
+        let mut machine = Machine::new();
+        let mut sums: BTreeMap<_, f64> = BTreeMap::new();
+        for (step, acknowledged) in steps {
+            let snapshot = machine.tell(&step);
+            prop_assert!(machine.ledger.closes());
+            for kind in [ZoneKind::Package, ZoneKind::Dram] {
+                let told = |metric| microjoules(&snapshot, metric, kind.name());
+                let retired = machine.ledger.retired().get(&kind).map_or(0, |energy| energy.0);
+                let accounts = machine.ledger.zones().filter(|zone| zone.key.kind == kind);
+                let (idle, all) = accounts.fold((0, 0), |sum, zone| (sum.0 + zone.idle.0, sum.1 + zone.measured.0));
+                let work = told(&catalog::WORKLOAD_ENERGY) + retired + told(&catalog::NODE_ENERGY_RESIDUAL);
+                prop_assert_eq!(work + idle, told(&catalog::NODE_ENERGY));
+                prop_assert_eq!(told(&catalog::NODE_ENERGY), all);
+            }
+            let ids: BTreeSet<_> = snapshot.entities.iter().map(|entity| entity.resource.id.clone()).collect();
+            prop_assert_eq!(ids.len(), snapshot.entities.len());
+            for entity in &snapshot.entities {
+                for series in entity.series.iter().filter(|series| series.metric.kind == Metrics::Sum) {
+                    let key = (entity.resource.id.clone(), series.metric.name, series.attributes.clone());
+                    let Value::Number(value) = series.value else { panic!("a number") };
+                    prop_assert!(value >= sums.get(&key).copied().unwrap_or(0.0));
+                    prop_assert_eq!(series.attributes.len(), series.metric.attributes.len());
+                    if series.phase == Phase::Gone { sums.remove(&key) } else { sums.insert(key, value) };
+                }
+            }
+            if acknowledged {
+                machine.telemetry.acknowledge(snapshot.number);
+            }
+        }
+    }
+}
