@@ -169,6 +169,11 @@ impl Registry {
         Arc::clone(&self.own.unattributed)
     }
 
+    /// The workloads of all cgroups that were not removed.
+    pub fn alive(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.cgroups.values().filter(|known| known.died.is_none()).map(|known| &known.workload)
+    }
+
     /// Whether `id` was removed: no task runs in it any more.
     pub fn is_dead(&self, id: u64) -> bool {
         self.cgroups.get(&id).is_some_and(|known| known.died.is_some())

@@ -20,13 +20,14 @@ use crate::{
     carbon::footprint::{Factors, Footprint, footprint},
     clock,
     config::Config,
-    identity::Registry,
+    identity::{Registry, Triplet},
     probes::{cgroupfs, host},
     samples::{
         ZoneKey,
         usage::{Load, UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
+    telemetry::describe::TelemetryRecord,
     units::{Grams, Nanos, Watts},
 };
 
@@ -105,6 +106,9 @@ pub struct Pipeline {
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
     crowded_since: BTreeSet<WorkKey>,
+    /// Workloads by the last interval in which they ran.
+    seen: BTreeMap<Triplet, u64>,
+    intervals: u64,
 }
 
 impl Pipeline {
@@ -137,6 +141,8 @@ impl Pipeline {
             usage: UsageTracker::default(),
             zones: ZoneTracker::default(),
             crowded_since: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            intervals: 0,
         };
         pipeline.usage.observe(&first);
         if let Some(saved) = saved {
@@ -182,11 +188,11 @@ impl Pipeline {
         }
     }
 
-    /// What a later agent needs to go on.
-    pub fn saved(&self) -> Saved {
+    /// What a later agent needs to go on, with what the outputs keep.
+    pub fn saved(&self, telemetry: TelemetryRecord) -> Saved {
         let meters = self.zones.readings().map(|(key, counter, at)| SavedZone { key, counter, at });
         let boot_id = host::boot_id(&self.sources.root).unwrap_or_default();
-        Saved::new(boot_id, clock::now(), (&self.ledger).into(), meters.collect())
+        Saved::new(boot_id, clock::now(), (&self.ledger).into(), telemetry, meters.collect())
     }
 
     /// How long to wait at most between two ticks.
@@ -196,12 +202,17 @@ impl Pipeline {
 
     /// Waits until `deadline` on the monotonic clock, ticking on the way.
     pub fn run_until(&mut self, deadline: Nanos) -> Result<(), SourcesError> {
+        self.run_while(deadline, || true)
+    }
+
+    /// As [`Pipeline::run_until`], but ends with a last tick once `go_on` says no: it is asked at least once a second.
+    pub fn run_while(&mut self, deadline: Nanos, go_on: impl Fn() -> bool) -> Result<(), SourcesError> {
         let mut next_tick = (sources::monotonic() + self.longest_tick()).min(deadline);
         loop {
             let now = sources::monotonic();
-            if now >= next_tick {
+            if now >= next_tick || !go_on() {
                 self.tick()?;
-                if next_tick >= deadline {
+                if next_tick >= deadline || !go_on() {
                     return Ok(());
                 }
                 // What was missed meanwhile cannot be made up for by reading more often now.
@@ -239,6 +250,7 @@ impl Pipeline {
             entries.into_iter().zip(grams).map(|(entry, operational)| Entry { operational, ..entry }).collect();
         let nobody = self.nobody(&attribution, &footprint);
         self.ledger.post(&attribution, &entries, &nobody);
+        self.note_seen(&entries);
         self.registry.expire(usage.to.monotonic);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         Interval { usage, attribution, footprint, floors, hardware }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     attribution::ledger::{Cgroup, Entry},
-    identity::Workload,
+    identity::{Triplet, Workload},
     probes::{
         bpf::{CgroupChange, ChangeKind},
         process,
@@ -18,6 +18,10 @@ use crate::{
     samples::{Place, usage::UsageSample},
     units::{Grams, Nanos},
 };
+
+/// Intervals after which a workload without a cgroup that does not run counts as ended. Should it run again, it
+/// goes on where it stopped.
+const STILL_LIVE: u64 = 8;
 
 /// Share of a CPU's table beyond which slots of dead workloads are given back.
 const CROWDED: f64 = 0.5;
@@ -75,6 +79,19 @@ impl Pipeline {
             identity("forgotten", counts.forgotten, false),
         ];
         self.sources.losses().into_iter().chain(ours).collect()
+    }
+
+    /// Workloads whose totals can still grow: those with a cgroup that was not removed, and those that ran lately.
+    pub fn live(&self) -> BTreeSet<Triplet> {
+        let recent = self.seen.iter().filter(|(_, last)| self.intervals - **last < STILL_LIVE);
+        self.registry.alive().map(|workload| workload.id.clone()).chain(recent.map(|(id, _)| id.clone())).collect()
+    }
+
+    pub(super) fn note_seen(&mut self, entries: &[Entry]) {
+        self.intervals += 1;
+        let now = self.intervals;
+        self.seen.extend(entries.iter().map(|entry| (entry.workload.id.clone(), now)));
+        self.seen.retain(|_, last| now - *last < STILL_LIVE);
     }
 
     /// Maps kernel keys to workloads; keys that map to the same one are added up.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     attribution::ledger::Record,
     samples::{Instant, ZoneKey},
+    telemetry::describe::TelemetryRecord,
     units::Microjoules,
 };
 
@@ -32,6 +33,8 @@ pub struct Saved {
     pub at: Instant,
     /// Totals.
     pub ledger: Record,
+    /// Starts of series, and sums the ledger does not keep.
+    pub telemetry: TelemetryRecord,
     /// Raw counters of the meters.
     pub meters: Vec<SavedZone>,
 }
@@ -86,8 +89,14 @@ pub struct StateDir {
 
 impl Saved {
     /// A record of now.
-    pub const fn new(boot_id: String, at: Instant, ledger: Record, meters: Vec<SavedZone>) -> Self {
-        Self { version: VERSION, boot_id, at, ledger, meters }
+    pub const fn new(
+        boot_id: String,
+        at: Instant,
+        ledger: Record,
+        telemetry: TelemetryRecord,
+        meters: Vec<SavedZone>,
+    ) -> Self {
+        Self { version: VERSION, boot_id, at, ledger, telemetry, meters }
     }
 }
 
@@ -154,7 +163,7 @@ mod tests {
         let at = Instant { monotonic: Nanos(1), boottime: Nanos(2), wall: Nanos(u64::MAX) };
         let key = ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(1) };
         let zone = SavedZone { key, counter: Microjoules(u64::MAX), at };
-        Saved::new(boot_id.to_owned(), at, Record::default(), vec![zone])
+        Saved::new(boot_id.to_owned(), at, Record::default(), TelemetryRecord::default(), vec![zone])
     }
 
     #[test]

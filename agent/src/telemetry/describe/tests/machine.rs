@@ -140,7 +140,7 @@ impl Machine {
 fn sample(key: ZoneKey, energy: Option<u64>) -> ZoneSample {
     let lost = |reason, span| (reason, Nanos(span));
     let (covered, error) = if energy.is_some() { (15_000_000_000, 0) } else { (0, 15_000_000_000) };
-    let unknown = [lost(UnknownReason::Reset, 0), lost(UnknownReason::Gap, 0), lost(UnknownReason::Error, error)];
+    let unknown = UnknownReason::ALL.map(|reason| lost(reason, if reason == UnknownReason::Error { error } else { 0 }));
     ZoneSample { key, energy: Microjoules(energy.unwrap_or(0)), covered: Nanos(covered), unknown }
 }
 
