@@ -38,6 +38,12 @@ impl WorkKey {
         Self(PROCESS | (tgid as u64) << TGID_SHIFT | (start_ns >> START_SHIFT) & START_MASK)
     }
 
+    /// Whether the key is one of those with a word of its own in [`CpuSlot`]: of a process without a tgid.
+    #[inline]
+    pub const fn is_special(self) -> bool {
+        self.0 >> TGID_SHIFT == PROCESS >> TGID_SHIFT
+    }
+
     /// What the key stands for.
     pub const fn decode(self) -> Work {
         match self {

@@ -35,9 +35,9 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let slot = unsafe { &mut *slot };
     let seq = slot.seq;
     publish(&mut slot.seq, seq + 1);
-    let now = clock(next);
-    close_slice(slot, cpu, now, prev, next);
-    open_slice(slot, cpu, now, next);
+    let run_queue = RunQueue::of(next);
+    close_slice(slot, cpu, &run_queue, prev);
+    open_slice(slot, cpu, run_queue.now, next);
     publish(&mut slot.seq, seq + 2);
     0
 }
@@ -49,32 +49,40 @@ fn publish(word: &mut u64, value: u64) {
     unsafe { write_volatile(word, value) }
 }
 
-#[inline(always)]
-fn clock(next: Kptr) -> u64 {
-    if HAVE_RQ_CLOCK.load() == 1 {
-        run_queue(next).read(&RQ_CLOCK)
-    } else {
-        // SAFETY: the helper has no preconditions.
-        unsafe { bpf_ktime_get_ns() }
+/// What the run queue says at a switch.
+struct RunQueue {
+    /// Its clock, or the monotonic one where it has none to read.
+    now: u64,
+    /// Its count of switches, where there is one.
+    switches: u64,
+}
+
+impl RunQueue {
+    /// The queue of the task that comes. It is followed to once: each step waits for the one before.
+    #[inline(always)]
+    fn of(next: Kptr) -> Self {
+        if HAVE_RQ_CLOCK.load() == 0 {
+            // SAFETY: the helper has no preconditions.
+            return Self { now: unsafe { bpf_ktime_get_ns() }, switches: 0 };
+        }
+        let queue = next.follow(&TASK_CFS_RQ).follow(&CFS_RQ_RQ);
+        let switches = if HAVE_NR_SWITCHES.load() == 1 { queue.read(&RQ_NR_SWITCHES) } else { 0 };
+        Self { now: queue.read(&RQ_CLOCK), switches }
     }
 }
 
 #[inline(always)]
-fn run_queue(task: Kptr) -> Kptr {
-    task.follow(&TASK_CFS_RQ).follow(&CFS_RQ_RQ)
-}
-
-#[inline(always)]
-fn close_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr, next: Kptr) {
+fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) {
+    let now = run_queue.now;
+    let is_unreported = unreported_switch(slot, run_queue, prev);
     if slot.last == 0 {
-        unreported_switch(slot, prev, next);
         return;
     }
     if now < slot.last {
         loss::count(cpu, Program::Sched, Reason::ClockBack);
         return;
     }
-    if unreported_switch(slot, prev, next) {
+    if is_unreported {
         split_slice(slot, cpu, now, prev);
     }
     let slice = now - slot.last;
@@ -84,14 +92,13 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr, next: Kptr) {
 /// Whether the task that leaves came in by a switch that this program did not see. Some kernels keep
 /// some of their tasks from tracing.
 #[inline(always)]
-fn unreported_switch(slot: &mut CpuSlot, prev: Kptr, next: Kptr) -> bool {
+fn unreported_switch(slot: &mut CpuSlot, run_queue: &RunQueue, prev: Kptr) -> bool {
     if HAVE_NR_SWITCHES.load() == 0 {
         return slot.pid != u64::from(prev.read::<u32>(&TASK_PID));
     }
-    let switches: u64 = run_queue(next).read(&RQ_NR_SWITCHES);
     let expected = slot.switches + 1;
-    publish(&mut slot.switches, switches);
-    switches != expected
+    publish(&mut slot.switches, run_queue.switches);
+    run_queue.switches != expected
 }
 
 /// Shares out a stretch in which switches were not reported: the task seen last has what the scheduler
@@ -99,16 +106,15 @@ fn unreported_switch(slot: &mut CpuSlot, prev: Kptr, next: Kptr) -> bool {
 #[inline(never)]
 fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
     let (left, arrival) = (departure(slot, now), arrival(prev, now));
-    if arrival < slot.last || arrival > now {
-        loss::count(cpu, Program::Sched, Reason::NoStart);
-        return;
-    }
-    loss::count(cpu, Program::Sched, Reason::Missed);
-    let left = if left < arrival { left } else { arrival };
+    let is_told = arrival >= slot.last && arrival <= now;
+    loss::count(cpu, Program::Sched, if is_told { Reason::Missed } else { Reason::NoStart });
+    // Untold, the whole stretch is the earlier task's.
+    let arrival = if is_told { arrival } else { now };
+    let left = if is_told && left < arrival { left } else { arrival };
     let slice = left - slot.last;
     account(slot, cpu, slice, None);
     add(addr_of_mut!(slot.idle), arrival - left);
-    publish(&mut slot.key, key_of(prev).0);
+    publish(&mut slot.key, key_of(prev, prev.read(&TASK_PID)).0);
     publish(&mut slot.last, arrival);
 }
 
@@ -148,11 +154,13 @@ fn account(slot: &mut CpuSlot, cpu: u32, slice: u64, task: Option<Kptr>) {
         return;
     }
     add(addr_of_mut!(slot.busy), slice);
+    if !key.is_special() {
+        return book(slot, cpu, key, slice, task);
+    }
     match key {
         WorkKey::KERNEL => add(addr_of_mut!(slot.kernel), slice),
         WorkKey::NOBODY => add(addr_of_mut!(slot.nobody), slice),
-        WorkKey::REST => add(addr_of_mut!(slot.rest), slice),
-        _ => book(slot, cpu, key, slice, task),
+        _ => add(addr_of_mut!(slot.rest), slice),
     }
 }
 
@@ -251,12 +259,13 @@ fn comm(task: Kptr) -> [u8; 16] {
 
 #[inline(always)]
 fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
-    let key = key_of(next);
+    let pid: u32 = next.read(&TASK_PID);
+    let key = key_of(next, pid);
     if key == WorkKey::NOBODY {
         loss::count(cpu, Program::Sched, Reason::NoCgroup);
     }
     publish(&mut slot.key, key.0);
-    publish(&mut slot.pid, u64::from(next.read::<u32>(&TASK_PID)));
+    publish(&mut slot.pid, u64::from(pid));
     if HAVE_STINTS.load() == 1 {
         publish(&mut slot.task, next.word());
     }
@@ -269,10 +278,10 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
     }
 }
 
-/// Whose time it is from now on.
+/// Whose time it is while a task with thread id `pid` runs.
 #[inline(always)]
-fn key_of(task: Kptr) -> WorkKey {
-    if task.read::<u32>(&TASK_PID) == 0 {
+fn key_of(task: Kptr, pid: u32) -> WorkKey {
+    if pid == 0 {
         return WorkKey::IDLE;
     }
     let id = cgroup_id(task.follow(&TASK_CGROUPS).follow(&CSS_SET_DFL_CGRP));

@@ -1,5 +1,6 @@
 //! The verbs of `cargo xtask`, as a library so that the tidy rules run as tests.
 
+pub mod bench;
 pub mod check;
 pub mod docs;
 pub mod ebpf;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{check, docs, ebpf, run, setup, shell, test, tidy};
+use xtask::{bench, check, docs, ebpf, run, setup, shell, test, tidy};
 
 /// Building, testing and checking wattrace: what cargo itself cannot say.
 #[derive(Parser)]
@@ -24,6 +24,7 @@ enum Verb {
     Test(test::Args),
     Setup(setup::Args),
     Ebpf(ebpf::Args),
+    Bench(bench::Args),
     Docs(docs::Args),
     Tidy(tidy::Args),
 }
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Setup(args) => setup::run(&args),
         Verb::Ebpf(args) => ebpf::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Docs(args) => docs::run(&args),
         Verb::Tidy(args) => tidy::run(&args),
     };

@@ -6,7 +6,7 @@ use std::{
     fmt::Display,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -102,6 +102,35 @@ pub fn tee(command: &mut Command) -> Result<(bool, String)> {
         line.clear();
     }
     Ok((child.wait()?.success(), kept))
+}
+
+/// A silent program in the background; ended when dropped.
+pub struct Background(Child);
+
+impl Background {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        silent.spawn().map(Self).with_context(|| format!("cannot start `{}`", shown(command)))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // One that has ended already is what was wanted.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// Where cargo puts the agent's program, in profile folder `debug` or `release`.

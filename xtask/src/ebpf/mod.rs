@@ -21,6 +21,10 @@ pub mod wrapper;
 /// The committed object, below the workspace.
 pub const OBJECT: &str = "agent-ebpf/prebuilt/wattrace.bpf.o";
 const MANIFEST: &str = "agent-ebpf/Cargo.toml";
+/// The program of agent-ebpf that is committed.
+const AGENT: &str = "wattrace";
+/// The program of agent-ebpf that does nothing.
+const EMPTY: &str = "empty";
 
 /// Build the kernel programs into the object that is committed and embedded
 #[derive(clap::Args)]
@@ -45,9 +49,7 @@ pub enum Check {
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    ensure!(shell::root().join(MANIFEST).is_file(), "there is no {MANIFEST}: nothing to build");
-    let missing = toolchain::missing()?;
-    ensure!(missing.is_empty(), "missing: {}; run `cargo xtask setup --ebpf`", missing.join(", "));
+    ensure_toolchain()?;
     if !args.check {
         rebuild()?;
         return Ok(ExitCode::SUCCESS);
@@ -57,6 +59,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Check::Skipped(reason) => println!("SKIPPED: {reason}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the program on `sched_switch` that does nothing, for benchmarks.
+pub fn build_empty() -> Result<Vec<u8>> {
+    ensure_toolchain()?;
+    build(&shell::root().join("agent-ebpf/target"), EMPTY)
+}
+
+fn ensure_toolchain() -> Result<()> {
+    ensure!(shell::root().join(MANIFEST).is_file(), "there is no {MANIFEST}: nothing to build");
+    let missing = toolchain::missing()?;
+    ensure!(missing.is_empty(), "missing: {}; run `cargo xtask setup --ebpf`", missing.join(", "));
+    Ok(())
 }
 
 /// Compares the committed object with one built from nothing; an error when they differ.
@@ -69,7 +84,7 @@ pub fn check() -> Result<Check> {
     let (built_by, here) = (recorded_versions(&record).unwrap_or("unknown versions"), toolchain::versions()?);
     let target = root.join("target/ebpf-check");
     remove(&target)?;
-    let fresh = build(&target)?;
+    let fresh = build(&target, AGENT)?;
     remove(&target)?;
     if committed == fresh {
         return Ok(Check::Same);
@@ -86,7 +101,7 @@ pub fn check() -> Result<Check> {
 
 fn rebuild() -> Result<()> {
     let root = shell::root();
-    let object = build(&root.join("agent-ebpf/target"))?;
+    let object = build(&root.join("agent-ebpf/target"), AGENT)?;
     let path = root.join(OBJECT);
     let folder = path.parent().context("the object has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -109,13 +124,15 @@ fn recorded_versions(record: &str) -> Option<&str> {
     record.lines().find_map(|line| line.strip_prefix(BUILT_BY))
 }
 
-/// Builds into `target` and gives the object's bytes, without DWARF.
-fn build(target: &Path) -> Result<Vec<u8>> {
+/// Builds one program of agent-ebpf into `target` and gives the object's bytes, without DWARF.
+fn build(target: &Path, program: &str) -> Result<Vec<u8>> {
     let mut command = cargo_build(target)?;
+    command.args(["--bin", program]);
     say("build the kernel programs (half a minute from nothing)");
     let messages = shell::output(&mut command)?;
-    let executable = executable(&messages).context("cargo named no executable: agent-ebpf needs one [[bin]]")?;
-    let stripped = target.join("wattrace.bpf.o");
+    let executable = executable(&messages)
+        .with_context(|| format!("cargo named no executable: agent-ebpf needs a [[bin]] `{program}`"))?;
+    let stripped = target.join(format!("{program}.bpf.o"));
     // BTF is made from the debug information; the object needs the first alone.
     shell::run(shell::command(toolchain::strip()).arg("--strip-debug").arg("-o").arg(&stripped).arg(executable))?;
     fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))

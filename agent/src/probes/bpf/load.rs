@@ -265,27 +265,28 @@ fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> 
     Ok(CgroupEvents::new(ring))
 }
 
+/// Looks at a CPU's state before it is taken as it is.
+const LOOKS: u32 = 1_000;
+
 /// Moves over the CPUs: each takes a clock pair, starts its first slice, and must name this process.
 fn visit_cpus(times: &TimeMaps, machine: &Machine) -> Result<(), LoadError> {
     times.ask_for_clock_pairs();
     visit::each_cpu(&machine.online, |cpu| {
-        // Bounded: a CPU on which no switch is seen after so many sleeps is not measured at all.
-        let seen = (0..1_000).find_map(|_| {
-            times.running_task(cpu).or_else(|| {
-                visit::switch_once();
-                None
-            })
-        });
-        let (key, tid) = seen.ok_or_else(|| LoadError::SelfTest {
-            cpu,
-            found: "no switch was seen".to_owned(),
-            expected: "one per sleep".to_owned(),
-        })?;
-        if machine.me.is(key, tid) {
-            return Ok(());
+        let mut found = None;
+        for _ in 0..LOOKS {
+            found = times.running_task(cpu);
+            if found.is_some_and(|(key, tid)| machine.me.is(key, tid)) {
+                return Ok(());
+            }
+            // No switch was seen yet, or the one to this process was not reported: some kernels keep tasks
+            // from tracing, and the earlier task still stands there. Wrong offsets stay wrong.
+            visit::switch_once();
         }
-        let found = format!("{:?}, thread {tid}", key.decode());
-        Err(LoadError::SelfTest { cpu, found, expected: format!("{:?}", machine.me) })
+        let (found, expected) = found.map_or_else(
+            || ("no switch was seen".to_owned(), "one per sleep".to_owned()),
+            |(key, tid)| (format!("{:?}, thread {tid}", key.decode()), format!("{:?}", machine.me)),
+        );
+        Err(LoadError::SelfTest { cpu, found, expected })
     })
 }
 

@@ -1,0 +1,30 @@
+//! `cargo xtask bench`: what the kernel programs cost, beside a peer in the same run.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+mod attached;
+mod figures;
+mod load;
+mod page;
+mod sched;
+
+/// Measure what wattrace costs the machine it measures
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    Sched(sched::Args),
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    match &args.what {
+        What::Sched(args) => sched::run(args),
+    }
+}
