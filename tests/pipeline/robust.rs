@@ -82,6 +82,8 @@ impl Damage {
 
 /// Whether every damage leaves figures, an error, or (`None`) one or the other.
 fn survives(shape: &str, file: &str, figures: Option<bool>) -> Result<()> {
+    let Some(sound) = run::once(MachineRoot::new(shape)?.path(), &["--json"])? else { return Ok(()) };
+    is_orderly(&sound, "")?;
     let one = |damage: Damage| {
         let machine = MachineRoot::new(shape)?;
         damage.befall(&machine.path().join(file))?;

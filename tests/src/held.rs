@@ -49,9 +49,10 @@ pub fn once_for(machine: &MachineRoot, args: &[&str]) -> Result<Option<Held>> {
     if held.wait()? {
         return Ok(Some(held));
     }
-    let said = held.end()?;
-    ensure!(said.is_refused(), "the program ended early: {said:?}");
-    Ok(None)
+    match held.end()?.unless_refused() {
+        Some(said) => bail!("the program ended early: {said:?}"),
+        None => Ok(None),
+    }
 }
 
 impl Held {

@@ -88,7 +88,7 @@ pub fn program_for_everybody() -> Result<PathBuf> {
 pub fn once(root: &Path, more: &[&str]) -> Result<Option<Said>> {
     let mut command = command("once", root);
     let said = Said::of(&mut command.args(["--no-bpf", "--interval", "100ms"]).args(more).spawn()?)?;
-    Ok(Some(said).filter(|said| !said.is_refused()))
+    Ok(said.unless_refused())
 }
 
 impl Said {
@@ -112,13 +112,18 @@ impl Said {
         Ok(Figures { node, workloads: lines.collect(), err: self.err })
     }
 
-    /// Whether the interval was refused for want of rights; the test is then reported as skipped.
+    /// Whether the interval was refused for want of rights.
     pub fn is_refused(&self) -> bool {
-        let refused = !self.status.success() && self.err.contains(REFUSED);
-        if refused {
+        !self.status.success() && self.err.contains(REFUSED)
+    }
+
+    /// Nothing when the interval was refused: the test is reported as skipped, and must end.
+    pub fn unless_refused(self) -> Option<Self> {
+        if self.is_refused() {
             println!("SKIPPED: short intervals need root");
+            return None;
         }
-        refused
+        Some(self)
     }
 
     /// Its exit code, after an end of its own: no panic, no signal.

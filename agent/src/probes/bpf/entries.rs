@@ -13,9 +13,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Starts with what the overflow map holds for this CPU.
-    pub(super) fn new(cpu: u32, overflow: &[TimeReading]) -> Self {
-        Self { cpu, by_key: overflow.iter().map(|entry| (entry.key, *entry)).collect() }
+    pub(super) const fn new(cpu: u32) -> Self {
+        Self { cpu, by_key: BTreeMap::new() }
     }
 
     pub(super) fn push(&mut self, key: WorkKey, time: u64, comm: [u8; 16]) {

@@ -71,6 +71,8 @@ pub(super) const TRIES: u32 = 1_000;
 const RESCANS: u32 = 16;
 /// Nanoseconds of a scan after which slices that ended meanwhile are no longer short.
 const LONG_SCAN: u64 = 200_000;
+/// Nanoseconds more for each key of the overflow map: two system calls.
+const LOOK_UP: u64 = 5_000;
 
 impl TimeMaps {
     pub(super) fn new(
@@ -123,33 +125,26 @@ impl TimeMaps {
     /// Reads every CPU. `monotonic` reads `CLOCK_MONOTONIC`: it is called inside each CPU's reading.
     pub fn read(&mut self, monotonic: impl Fn() -> Nanos) -> TimesReading {
         let mut reading = TimesReading::default();
-        let mut overflow = self.read_overflow();
         for cpu in 0..self.cpus.len() {
-            let overflow = overflow.get_mut(cpu).map(std::mem::take).unwrap_or_default();
-            self.read_cpu(cpu, &overflow, &monotonic, &mut reading);
+            self.read_cpu(cpu, &monotonic, &mut reading);
         }
         self.ask_for_clock_pairs();
         reading
     }
 
-    fn read_cpu(
-        &mut self,
-        cpu: usize,
-        overflow: &[TimeReading],
-        monotonic: &impl Fn() -> Nanos,
-        reading: &mut TimesReading,
-    ) {
+    fn read_cpu(&mut self, cpu: usize, monotonic: &impl Fn() -> Nanos, reading: &mut TimesReading) {
         let number = u32::try_from(cpu).unwrap_or(u32::MAX);
         let Some(mut before) = self.slot(cpu, monotonic).filter(|slot| slot.last != 0) else {
             reading.cpus.push(CpuTotals { cpu: number, busy_idle: None });
             return;
         };
-        let mut entries = Entries::new(number, overflow);
+        let mut entries = Entries::new(number);
         for _ in 0..RESCANS {
-            entries = Entries::new(number, overflow);
+            entries = Entries::new(number);
+            let overflowed = self.scan_overflow(cpu, &mut entries);
             self.scan(cpu, &mut entries);
             let Some(after) = self.settle(cpu, before.key, &mut entries, monotonic) else { break };
-            if after.now.saturating_sub(before.now) < LONG_SCAN {
+            if after.now.saturating_sub(before.now) < LONG_SCAN + overflowed * LOOK_UP {
                 self.finish(number, after, entries, reading);
                 return;
             }
@@ -243,20 +238,21 @@ impl TimeMaps {
         values.get(cpu).filter(|[time, ..]| *time > 0).map(|value| overflow_reading(number, key, value))
     }
 
-    /// The overflow map per CPU; no system call as long as it was never used.
-    fn read_overflow(&self) -> Vec<Vec<TimeReading>> {
-        let mut per_cpu = vec![Vec::new(); self.cpus.len()];
+    /// Reads a CPU's values of the overflow map; returns how many keys it holds. No system call as long as
+    /// it was never used.
+    fn scan_overflow(&self, cpu: usize, entries: &mut Entries) -> u64 {
         if self.lost(Program::Sched, Reason::Busy) == 0 {
-            return per_cpu;
+            return 0;
         }
+        let number = u32::try_from(cpu).unwrap_or(u32::MAX);
+        let mut keys = 0;
         for (key, values) in self.overflow.iter().flatten() {
-            for ((cpu, list), value) in (0u32..).zip(&mut per_cpu).zip(values.iter()) {
-                if value.first().is_some_and(|time| *time > 0) {
-                    list.push(overflow_reading(cpu, WorkKey(key), value));
-                }
+            keys += 1;
+            if let Some(value) = values.get(cpu).filter(|[time, ..]| *time > 0) {
+                entries.set(overflow_reading(number, WorkKey(key), value));
             }
         }
-        per_cpu
+        keys
     }
 }
 
