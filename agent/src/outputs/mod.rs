@@ -2,4 +2,5 @@
 
 pub mod console;
 pub mod json;
+pub mod otlp;
 pub mod report;
