@@ -4,6 +4,7 @@
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 pub mod powercap_tree;
+pub mod receiver;
 
 /// The real program: `WATTRACE_BIN`, else the one beside this test, which is brought up to date first.
 ///

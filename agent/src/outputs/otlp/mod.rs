@@ -6,3 +6,4 @@ pub mod http;
 pub mod outcome;
 pub mod queue;
 pub mod retry;
+pub mod sender;
