@@ -238,7 +238,7 @@ fn judged(fault: Fault, request: &Request) -> Fault {
 }
 
 /// Whether `text` stands in `body`.
-pub fn contains(body: &[u8], text: &str) -> bool {
+fn contains(body: &[u8], text: &str) -> bool {
     body.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
