@@ -2,6 +2,8 @@ use std::io::Read;
 
 use super::*;
 
+mod certificates;
+
 fn settings(url: &str) -> Settings {
     Settings {
         url: Url::parse(url).unwrap(),
