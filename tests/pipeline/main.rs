@@ -7,6 +7,7 @@ mod doctor;
 mod faults;
 mod meters;
 mod once;
+mod otlp_faults;
 mod powercap;
 mod robust;
 mod table;

@@ -6,6 +6,7 @@ use std::{path::PathBuf, process::Command, sync::OnceLock};
 pub mod held;
 pub mod machine_root;
 pub mod powercap_tree;
+pub mod receiver;
 pub mod run;
 
 /// The real program: `WATTRACE_BIN`, else the one beside this test, which is brought up to date first.

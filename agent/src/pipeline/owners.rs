@@ -1,6 +1,9 @@
 //! Whose the kernel's keys are: names, look-ups by id, and keys of workloads that are gone.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use wattrace_common::sched::{Work, WorkKey};
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 /// An `ExportMetricsServiceRequest` as protobuf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// The message: one `ResourceMetrics` after the other.
     pub bytes: Bytes,
@@ -43,15 +43,56 @@ impl Chunk {
         Some((Self::of(bytes.0, first.to_vec()), Self::of(bytes.1, second.to_vec())))
     }
 
+    /// Both in one request, this one first.
+    pub fn join(self, other: &Self) -> Self {
+        let bytes = [self.bytes, other.bytes.clone()].concat();
+        let resources = self.resources.into_iter().chain(other.resources.iter().copied());
+        Self::of(bytes.into(), resources.collect())
+    }
+
     /// A chunk of encoded resources.
-    pub(super) fn of(bytes: Bytes, resources: Vec<Span>) -> Self {
+    pub fn of(bytes: Bytes, resources: Vec<Span>) -> Self {
         Self { bytes, points: resources.iter().map(|span| span.points).sum(), resources }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).expect("small");
+        assert!(length < 0x80, "one byte of length");
+        [&[number << 3 | 2, length], content].concat()
+    }
+
+    /// A Resource with `points` points in one sum and a name to tell it by.
+    fn resource(name: &str, points: u64) -> Vec<u8> {
+        let data: Vec<u8> = (0..points).flat_map(|_| field(1, b"")).collect();
+        let metric = [field(1, b"m"), field(7, &data)].concat();
+        let scope = field(2, &metric);
+        field(1, &[field(1, name.as_bytes()), field(2, &scope)].concat())
+    }
+
+    /// A chunk of Resources, each with a name and a number of points.
+    pub(in crate::outputs::otlp) fn named(resources: &[(&str, u64)]) -> Chunk {
+        let mut bytes = Vec::new();
+        let mut spans = Vec::new();
+        for (entity, (name, points)) in resources.iter().enumerate() {
+            let resource = resource(name, *points);
+            spans.push(Span { entity, len: resource.len(), points: *points });
+            bytes.extend(resource);
+        }
+        Chunk::of(bytes.into(), spans)
+    }
+
+    #[test]
+    fn halves_of_requests_are_requests_and_joined_they_are_the_whole() {
+        let whole = named(&[("a", 1), ("b", 2), ("c", 3)]);
+        let (left, right) = whole.split().unwrap();
+        assert_eq!(left.points + right.points, 6);
+        assert_eq!(left.join(&right), whole);
+    }
 
     fn chunk(lens: &[usize]) -> Chunk {
         let mut bytes = Vec::new();

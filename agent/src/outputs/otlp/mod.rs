@@ -1,11 +1,17 @@
-//! OTLP: what a snapshot looks like on the wire.
+//! OTLP: what a snapshot looks like on the wire, and how it reaches a destination without loss.
 //!
 //! The encoder is our own because the SDK's exporter loses what passes its cardinality limit, and because a
 //! tree of generated structs costs many times the memory and time of the bytes it becomes.
 
 mod chunk;
+mod decode;
 pub mod encode;
+pub mod http;
+pub mod outcome;
 mod point;
+pub mod queue;
+pub mod retry;
+pub mod sender;
 mod wire;
 
 pub use chunk::{Chunk, Span};
