@@ -82,8 +82,8 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) {
         loss::count(cpu, Program::Sched, Reason::ClockBack);
         return;
     }
-    if is_unreported {
-        split_slice(slot, cpu, now, prev);
+    if is_unreported && !split_slice(slot, cpu, now, prev) {
+        return;
     }
     let slice = now - slot.last;
     account(slot, cpu, slice, Some(prev));
@@ -103,20 +103,27 @@ fn unreported_switch(slot: &mut CpuSlot, run_queue: &RunQueue, prev: Kptr) -> bo
 
 /// Shares out a stretch in which switches were not reported: the task seen last has what the scheduler
 /// says it ran, the task that leaves has the time since its arrival, and what lies between was idle.
+///
+/// Where nothing tells when that was, all of it is the earlier task's, nothing is left to book, and the
+/// answer is `false`.
 #[inline(never)]
-fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
+fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) -> bool {
     let (left, arrival) = (departure(slot, now), arrival(prev, now));
-    if arrival < slot.last || arrival > now {
-        loss::count(cpu, Program::Sched, Reason::NoStart);
-        return;
-    }
-    loss::count(cpu, Program::Sched, Reason::Missed);
-    let left = if left < arrival { left } else { arrival };
+    let is_known = slot.last <= arrival && arrival <= now;
+    loss::count(cpu, Program::Sched, if is_known { Reason::Missed } else { Reason::NoStart });
+    let left = match is_known {
+        true if left < arrival => left,
+        true => arrival,
+        false => now,
+    };
     let slice = left - slot.last;
     account(slot, cpu, slice, None);
-    add(addr_of_mut!(slot.idle), arrival - left);
-    publish(&mut slot.key, key_of(prev, prev.read(&TASK_PID)).0);
-    publish(&mut slot.last, arrival);
+    if is_known {
+        add(addr_of_mut!(slot.idle), arrival - left);
+        publish(&mut slot.key, key_of(prev, prev.read(&TASK_PID)).0);
+        publish(&mut slot.last, arrival);
+    }
+    is_known
 }
 
 /// When the task seen last stopped running: its stint, by the scheduler's own account, after it came in.
