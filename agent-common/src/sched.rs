@@ -173,6 +173,10 @@ mod tests {
         );
         for key in [WorkKey::IDLE, WorkKey::KERNEL, WorkKey::NOBODY, WorkKey::REST] {
             assert!(!matches!(key.decode(), Work::Process { .. } | Work::Cgroup(_)));
+            assert_eq!(key.is_special(), key != WorkKey::IDLE);
+        }
+        for key in [WorkKey::cgroup(1), WorkKey::cgroup(u64::MAX >> 1), WorkKey::process(1, 0)] {
+            assert!(!key.is_special());
         }
     }
 

@@ -1,12 +1,9 @@
 //! The real program: its output, its messages, its rights.
 
-use std::{
-    os::unix::process::CommandExt,
-    process::{Command, Output},
-};
+use std::process::{Command, Output};
 
 use serde_json::Value;
-use wattrace_tests::run::{UNPRIVILEGED, program_for_everybody};
+use wattrace_tests::run::Unprivileged;
 
 use crate::support::{Cgroup, Load, live};
 
@@ -54,9 +51,7 @@ fn once_closes_its_books_and_names_the_cgroup() {
 #[test]
 fn without_rights_once_says_what_is_missing_and_shows_the_machine() {
     live!();
-    let mut command = Command::new(program_for_everybody().unwrap());
-    let output =
-        command.args(["once", "--json", "--interval", "10s"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED).output().unwrap();
+    let output = Unprivileged::new().unwrap().command.args(["once", "--json", "--interval", "10s"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     println!("{said}");
     assert!(said.contains("CAP_BPF") && said.contains("CAP_PERFMON") && said.contains("still shown"), "{said}");
@@ -70,8 +65,7 @@ fn without_rights_once_says_what_is_missing_and_shows_the_machine() {
 #[test]
 fn without_rights_a_short_interval_is_refused() {
     live!();
-    let mut command = Command::new(program_for_everybody().unwrap());
-    let output = command.args(["once", "--interval", "1s"]).uid(UNPRIVILEGED).gid(UNPRIVILEGED).output().unwrap();
+    let output = Unprivileged::new().unwrap().command.args(["once", "--interval", "1s"]).output().unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("10s or more"));
 }
@@ -83,7 +77,8 @@ fn two_capabilities_are_enough() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
     command.args([format!("--inh-caps={caps}"), format!("--ambient-caps={caps}"), format!("--bounding-set={caps}")]);
-    let output = command.arg(program_for_everybody().unwrap()).args(["once", "--json", "--interval", "10s"]).output();
+    let copy = Unprivileged::copied().unwrap();
+    let output = command.arg(copy.path()).args(["once", "--json", "--interval", "10s"]).output();
     let Ok(output) = output else {
         println!("SKIPPED: missing tool setpriv (package util-linux)");
         return;

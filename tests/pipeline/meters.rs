@@ -36,8 +36,9 @@ fn without_the_right_to_read_it_names_the_right_and_shows_the_rest() -> Result<(
     for row in &machine.zones {
         fs::set_permissions(machine.counter(&row.path), fs::Permissions::from_mode(mode))?;
     }
-    let mut command = unprivileged("once", machine.path())?;
-    let figures = Said::of(&mut command.args(["--no-bpf", "--json", "--interval", "10s"]).spawn()?)?.figures()?;
+    let mut nobody = unprivileged("once", machine.path())?;
+    let figures =
+        Said::of(&mut nobody.command.args(["--no-bpf", "--json", "--interval", "10s"]).spawn()?)?.figures()?;
     let said = figures.err.lines().find(|line| line.contains("CAP_DAC_READ_SEARCH")).context(figures.err.clone())?;
     assert!(said.starts_with("energy is modelled: ") && said.contains("energy_uj"), "{said}");
     assert!(figures.err.contains("still shown: CPU time, energy and carbon of the whole machine"), "{}", figures.err);

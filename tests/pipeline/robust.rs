@@ -172,8 +172,8 @@ fn a_root_that_is_not_there_is_named() -> Result<()> {
 fn a_root_that_may_not_be_read_is_named() -> Result<()> {
     let machine = MachineRoot::new("xeon-1s")?;
     fs::set_permissions(machine.path(), fs::Permissions::from_mode(0o000))?;
-    let said = Said::of(&mut unprivileged("once", machine.path())?.arg("--no-bpf").spawn()?)?;
-    let doctor = Said::of(&mut unprivileged("doctor", machine.path())?.spawn()?)?;
+    let said = Said::of(&mut unprivileged("once", machine.path())?.command.arg("--no-bpf").spawn()?)?;
+    let doctor = Said::of(&mut unprivileged("doctor", machine.path())?.command.spawn()?)?;
     fs::set_permissions(machine.path(), fs::Permissions::from_mode(0o755))?;
     assert_eq!((said.code()?, said.out.as_str()), (1, ""));
     assert!(said.err.contains("Permission denied") && said.err.contains("cpu/possible"), "{}", said.err);

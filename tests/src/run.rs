@@ -14,13 +14,14 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::program;
 
 /// What the program says when only root may ask for so short an interval.
 const REFUSED: &str = "so only root may ask for them";
 /// nobody
-pub const UNPRIVILEGED: u32 = 65_534;
+const UNPRIVILEGED: u32 = 65_534;
 
 /// What a program left behind.
 #[derive(Clone, Debug)]
@@ -49,39 +50,56 @@ pub fn command(verb: &str, root: &Path) -> Command {
     caught(Command::new(program()), verb, root)
 }
 
-/// The same as a user without rights: nobody, when the test runs as root.
-pub fn unprivileged(verb: &str, root: &Path) -> Result<Command> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(command(verb, root));
+/// A program that runs as a user without rights, where every user can reach it: the build directory may lie where others
+/// cannot look.
+pub struct Unprivileged {
+    /// What is run.
+    pub command: Command,
+    /// Where it lies until this is dropped; a program that was started stays.
+    folder: Option<TempDir>,
+}
+
+impl Unprivileged {
+    /// The program alone; as nobody, when the test runs as root.
+    pub fn new() -> Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self { command: Command::new(program()), folder: None });
+        }
+        let mut copy = Self::copied()?;
+        copy.command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+        Ok(copy)
     }
-    let mut program = Command::new(program_for_everybody()?);
-    program.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
-    Ok(caught(program, verb, root))
+
+    /// A copy within everybody's reach, to be run by whoever the test says.
+    pub fn copied() -> Result<Self> {
+        let everybody = || fs::Permissions::from_mode(0o755);
+        let folder = tempfile::tempdir()?;
+        fs::set_permissions(folder.path(), everybody())?;
+        let copy = folder.path().join("wattrace");
+        // Another process writes it: a file that is open for writing here would be open in every program that is just
+        // being started by another test, too, and could not be executed.
+        let copied = Command::new("cp").arg(program()).arg(&copy).status()?;
+        ensure!(copied.success(), "the program cannot be copied");
+        fs::set_permissions(&copy, everybody())?;
+        Ok(Self { command: Command::new(&copy), folder: Some(folder) })
+    }
+
+    /// Where the program is.
+    pub fn path(&self) -> PathBuf {
+        self.folder.as_ref().map_or_else(program, |folder| folder.path().join("wattrace"))
+    }
+}
+
+/// A subcommand on a root as a user without rights, with its output caught.
+pub fn unprivileged(verb: &str, root: &Path) -> Result<Unprivileged> {
+    let Unprivileged { command, folder } = Unprivileged::new()?;
+    Ok(Unprivileged { command: caught(command, verb, root), folder })
 }
 
 fn caught(mut command: Command, verb: &str, root: &Path) -> Command {
     command.arg(verb).arg("--root").arg(root);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-/// A copy of the program where every user can reach it: the build directory may lie where others cannot look.
-pub fn program_for_everybody() -> Result<PathBuf> {
-    let everybody = || fs::Permissions::from_mode(0o755);
-    let folder = std::env::temp_dir().join(format!("wattrace-tests-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    fs::set_permissions(&folder, everybody())?;
-    let copy = folder.join("wattrace");
-    if !copy.exists() {
-        // Tests run at the same time: none may find half a copy. And it is another process that writes: a file open for
-        // writing here would be open in every program that is just being started, and could not be executed.
-        let half = tempfile::NamedTempFile::new_in(&folder)?.into_temp_path();
-        let copied = Command::new("cp").arg(program()).arg(&half).status()?;
-        ensure!(copied.success(), "the program cannot be copied");
-        fs::set_permissions(&half, everybody())?;
-        half.persist(&copy)?;
-    }
-    Ok(copy)
 }
 
 /// `once` for 100 ms without kernel programs. `None`: it needs rights, and the test is skipped.
