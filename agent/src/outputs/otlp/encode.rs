@@ -83,7 +83,7 @@ impl Encoder {
     /// more than one and an entity is held. Entities without a point are left out.
     pub fn encode(&mut self, snapshot: &Snapshot, mut sink: impl FnMut(Chunk)) -> Tally {
         let mut tally = Tally::default();
-        let mut draft = Draft::default();
+        let mut draft = Draft::new(self.limit, None);
         self.identities.begin();
         for (entity, told) in snapshot.entities.iter().enumerate() {
             let (start, before) = (draft.bytes.len(), tally.points);
@@ -102,7 +102,6 @@ impl Encoder {
                 sink(full);
             }
         }
-        draft.bytes.shrink_to_fit();
         draft.finish().into_iter().for_each(sink);
         self.identities.forget_unused();
         tally
@@ -110,13 +109,20 @@ impl Encoder {
 }
 
 /// A chunk that is being filled.
-#[derive(Default)]
 struct Draft {
     bytes: Vec<u8>,
     resources: Vec<Span>,
 }
 
 impl Draft {
+    /// A draft with room for a whole chunk and for most entities that turn out to be too much.
+    fn new(limit: usize, first: Option<(&[u8], Span)>) -> Self {
+        const MOST: usize = 9 << 18;
+        let mut bytes = Vec::with_capacity(limit.saturating_add(limit / 8).min(MOST));
+        bytes.extend_from_slice(first.map_or(&[], |(bytes, _)| bytes));
+        Self { bytes, resources: first.map(|(_, span)| span).into_iter().collect() }
+    }
+
     /// Takes in the entity whose bytes begin at `start`; when that makes the draft too large, the chunk before it.
     fn add(&mut self, limit: usize, start: usize, span: Span) -> Option<Chunk> {
         let span = Span { len: self.bytes.len() - start, ..span };
@@ -124,13 +130,14 @@ impl Draft {
             self.resources.push(span);
             return None;
         }
-        let mut next = Vec::with_capacity(self.bytes.capacity());
-        next.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
+        let next = Self::new(limit, self.bytes.get(start..).map(|bytes| (bytes, span)));
         self.bytes.truncate(start);
-        mem::replace(self, Self { bytes: next, resources: vec![span] }).finish()
+        mem::replace(self, next).finish()
     }
 
-    fn finish(self) -> Option<Chunk> {
+    /// The chunk, without the room that was left: it may wait in a queue.
+    fn finish(mut self) -> Option<Chunk> {
+        self.bytes.shrink_to_fit();
         (!self.resources.is_empty()).then(|| Chunk::of(self.bytes.into(), self.resources))
     }
 }
