@@ -2,19 +2,21 @@
 //! Compression, sending and queueing are not done here.
 //!
 //! Lengths of points are computed before, those of the messages around them are filled in afterwards into
-//! padded varints: that saves a second walk over the series and costs at most a byte or two per message.
+//! padded varints. Computing these before, too, needs a second walk over the series: measured, it saves 0.2 % of
+//! the bytes, takes as long for numbers and 13 % longer for histograms.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::mem;
 
 use super::{
     chunk::{Chunk, Span},
-    point::{Labels, Times, put_histogram, put_key_value, put_number},
+    identities::Identities,
+    point::{Labels, Times, put_histogram, put_number},
     wire::{self, delimited, put_delimited, varint},
 };
 use crate::{
     telemetry::{
         catalog::{Kind, Metric},
-        snapshot::{EntitySeries, Histogram, Phase, Resource, Series, Snapshot, Value},
+        snapshot::{EntitySeries, Histogram, Phase, Series, Snapshot, Value},
     },
     units::{Bytes, Nanos},
 };
@@ -140,59 +142,6 @@ impl Draft {
         self.bytes.shrink_to_fit();
         (!self.resources.is_empty()).then(|| Chunk::of(self.bytes.into(), self.resources))
     }
-}
-
-/// The `Resource` messages of the last snapshot's entities.
-#[derive(Debug, Default)]
-struct Identities {
-    /// By address of the resource: it cannot be another's while the entry holds the resource.
-    known: HashMap<usize, Identity>,
-    round: u64,
-}
-
-#[derive(Debug)]
-struct Identity {
-    /// Kept alive so that its address stays its own.
-    _resource: Arc<Resource>,
-    /// `ResourceMetrics.resource`, with tag and length.
-    field: Box<[u8]>,
-    /// Last round in which it was asked for.
-    used: u64,
-}
-
-impl Identities {
-    fn begin(&mut self) {
-        self.round = self.round.wrapping_add(1);
-    }
-
-    fn of(&mut self, resource: &Arc<Resource>) -> &[u8] {
-        let address = Arc::as_ptr(resource).addr();
-        let identity = self.known.entry(address).or_insert_with(|| Identity {
-            field: identity_field(resource),
-            _resource: Arc::clone(resource),
-            used: 0,
-        });
-        identity.used = self.round;
-        &identity.field
-    }
-
-    fn forget_unused(&mut self) {
-        let round = self.round;
-        self.known.retain(|_, identity| identity.used == round);
-        if self.known.capacity() > self.known.len().saturating_mul(4) {
-            self.known.shrink_to_fit();
-        }
-    }
-}
-
-fn identity_field(resource: &Resource) -> Box<[u8]> {
-    let mut message = Vec::new();
-    for (key, value) in &resource.attributes {
-        put_key_value(&mut message, delimited(1), key, value);
-    }
-    let mut field = Vec::with_capacity(wire::delimited_len(message.len()));
-    put_delimited(&mut field, delimited(1), &message);
-    field.into()
 }
 
 /// Appends a `ResourceMetrics`.

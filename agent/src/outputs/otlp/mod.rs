@@ -5,6 +5,7 @@
 
 mod chunk;
 pub mod encode;
+mod identities;
 mod point;
 mod wire;
 
