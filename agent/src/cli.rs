@@ -9,7 +9,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{self, check, config, doctor, identify, once};
+use crate::{
+    commands::{self, check, config, doctor, identify, once, run},
+    config::Flags,
+};
 
 /// Who used this machine, and what did it cost in joules and carbon?
 #[derive(Debug, Parser)]
@@ -28,6 +31,11 @@ enum Command {
         after_help = "Examples:\n  wattrace once\n  wattrace once --interval 30s --location FR\n  wattrace once --json | jq 'select(.type==\"workload\")'"
     )]
     Once(Once),
+    /// Measure for ever: send over OTLP, serve Prometheus, or show the top workloads each minute.
+    #[command(
+        after_help = "Examples:\n  wattrace run\n  wattrace run --endpoint http://localhost:4318 --location FR\n  wattrace run --listen 127.0.0.1:9109 --interval 15s\n\nSIGTERM ends it: what is left is sent, within 10 s. SIGHUP reads the configuration again."
+    )]
+    Run(Run),
     /// Say what can be measured here, what cannot, and what to do about it.
     #[command(after_help = "Examples:\n  wattrace doctor\n  wattrace doctor --json")]
     Doctor(Doctor),
@@ -71,6 +79,42 @@ struct Once {
     /// Load no kernel programs: only the whole machine is measured.
     #[arg(long)]
     no_bpf: bool,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Time between two samples, 1s to 1h; below 10s needs root.
+    #[arg(long)]
+    interval: Option<String>,
+    /// OTLP/HTTP destination, without the path: `http://localhost:4318`
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// Where to serve /metrics for Prometheus: 127.0.0.1:9109
+    #[arg(long)]
+    listen: Option<String>,
+    /// Grid zone or country of this machine, for the carbon intensity: FR, US-CA, DE.
+    #[arg(long)]
+    location: Option<String>,
+    /// Folder in which totals are kept across restarts.
+    #[arg(long)]
+    state_dir: Option<String>,
+    /// Configuration file (TOML); /etc/wattrace/wattrace.toml where it is there.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where the host's /proc and /sys are, for instance /host in a container.
+    #[arg(long, default_value = "/")]
+    root: PathBuf,
+    /// Load no kernel programs: only the whole machine is measured.
+    #[arg(long)]
+    no_bpf: bool,
+}
+
+impl From<Run> for run::Request {
+    fn from(args: Run) -> Self {
+        let Run { interval, endpoint, listen, location, state_dir, config, root, no_bpf } = args;
+        let flags = Flags { interval, state_dir, log_level: None, location, endpoint, listen };
+        Self { config, flags, variables: commands::variables(), root, no_bpf }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +166,7 @@ impl Cli {
         let (mut out, mut progress) = (WhileRead(io::stdout().lock()), WhileRead(io::stderr()));
         let result = match self.command {
             Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
+            Command::Run(args) => run::run(&args.into(), &mut progress).map_err(|error| fail(&error)),
             Command::Doctor(args) => {
                 return doctor::run(&args.into(), &mut out).map_or_else(|error| fail(&error), Into::into);
             }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod doctor;
 pub mod identify;
 pub mod once;
+pub mod run;
 
 /// The process's environment variables that may configure the agent.
 pub fn variables() -> Variables {

@@ -103,7 +103,7 @@ fn interval(asked: Option<Duration>) -> Result<Duration, OnceError> {
 }
 
 /// Says what is not measured, why, and what to do about it.
-fn explain(pipeline: &Pipeline, progress: &mut impl Write) -> std::io::Result<()> {
+pub(super) fn explain(pipeline: &Pipeline, progress: &mut impl Write) -> std::io::Result<()> {
     match &pipeline.sources.sched {
         Sched::Off(reason) => {
             writeln!(progress, "no figures per workload: {reason}")?;

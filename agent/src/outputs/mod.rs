@@ -3,6 +3,7 @@
 pub mod console;
 #[cfg(test)]
 mod example;
+pub mod exporter;
 pub mod json;
 pub mod otlp;
 pub mod prometheus;

@@ -48,9 +48,6 @@ const LONGEST_TICK: Nanos = Nanos::from_secs(1);
 /// The shortest: a zone that asks for more can wrap within what no reader keeps up with, and its steps are gaps.
 const SHORTEST_TICK: Nanos = Nanos::from_millis(10);
 
-/// Stands in identities for the id of a host that has none: they are then unique on this host only.
-const UNKNOWN_HOST: &str = "unknown-host";
-
 /// Idle share of full power of a CPU family that no table knows.
 const UNKNOWN_RATIO: f64 = 0.25;
 
@@ -124,8 +121,7 @@ impl Pipeline {
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
         let idle = idle_trackers(&meter);
-        let host_id = host::host_id(root).map_or_else(|_| UNKNOWN_HOST.to_owned(), |host| host.id);
-        let mut registry = Registry::new(&host_id);
+        let mut registry = Registry::new(&host::id_or_unknown(root));
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
         }

@@ -56,6 +56,11 @@ pub fn host_id(root: &Path) -> Result<HostId, HostIdError> {
     found.ok_or_else(|| HostIdError { root: root.to_owned() })
 }
 
+/// The host's id, or what stands for it where it has none: identities are then unique on this host only.
+pub fn id_or_unknown(root: &Path) -> String {
+    host_id(root).map_or_else(|_| "unknown-host".to_owned(), |host| host.id)
+}
+
 /// The id of the running boot; `None` where `/proc` does not say.
 pub fn boot_id(root: &Path) -> Option<String> {
     let text = fs::read_to_string(root.join("proc/sys/kernel/random/boot_id")).ok()?;

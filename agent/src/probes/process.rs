@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::bpf::Me;
-use crate::identity::unified_path;
+use crate::{
+    identity::unified_path,
+    units::{Bytes, Nanos},
+};
 
 /// The root of a kernfs tree is its first node.
 pub const ROOT_CGROUP: u64 = 1;
@@ -78,6 +81,37 @@ fn is_same_start(ticks: u64, start: u64) -> bool {
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
     let from_key = start << wattrace_common::sched::START_SHIFT;
     ticks.saturating_mul(tick).abs_diff(from_key) <= tick + (1 << wattrace_common::sched::START_SHIFT)
+}
+
+/// What this process itself used so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnUsage {
+    /// CPU time in its own code.
+    pub user: Nanos,
+    /// CPU time in the kernel.
+    pub system: Nanos,
+    /// Resident memory.
+    pub resident: Bytes,
+}
+
+/// Reads `/proc/self/stat`; resolution of the times is one clock tick.
+pub fn own_usage(root: &Path) -> Option<OwnUsage> {
+    let line = fs::read_to_string(root.join("proc/self/stat")).ok()?;
+    let fields: Vec<u64> =
+        line.rsplit_once(')')?.1.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
+    let page = u64::try_from(rustix::param::page_size()).ok()?;
+    Some(OwnUsage {
+        user: Nanos(fields.get(10)?.saturating_mul(tick)),
+        system: Nanos(fields.get(11)?.saturating_mul(tick)),
+        resident: Bytes(fields.get(20)?.saturating_mul(page)),
+    })
+}
+
+/// The name of this host as the kernel has it.
+pub fn host_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    (!name.is_empty() && name != "(none)").then_some(name)
 }
 
 #[cfg(test)]

@@ -2,19 +2,21 @@
 //! Compression, sending and queueing are not done here.
 //!
 //! Lengths of points are computed before, those of the messages around them are filled in afterwards into
-//! padded varints: that saves a second walk over the series and costs at most a byte or two per message.
+//! padded varints. Computing these before, too, needs a second walk over the series: measured, it saves 0.2 % of
+//! the bytes, takes as long for numbers and 13 % longer for histograms.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::mem;
 
 use super::{
     chunk::{Chunk, Span},
-    point::{Labels, Times, put_histogram, put_key_value, put_number},
+    identities::Identities,
+    point::{Labels, Times, put_histogram, put_number},
     wire::{self, delimited, put_delimited, varint},
 };
 use crate::{
     telemetry::{
         catalog::{Kind, Metric},
-        snapshot::{EntitySeries, Histogram, Phase, Resource, Series, Snapshot, Value},
+        snapshot::{EntitySeries, Histogram, Phase, Series, Snapshot, Value},
     },
     units::{Bytes, Nanos},
 };
@@ -83,7 +85,7 @@ impl Encoder {
     /// more than one and an entity is held. Entities without a point are left out.
     pub fn encode(&mut self, snapshot: &Snapshot, mut sink: impl FnMut(Chunk)) -> Tally {
         let mut tally = Tally::default();
-        let mut draft = Draft::default();
+        let mut draft = Draft::new(self.limit, None);
         self.identities.begin();
         for (entity, told) in snapshot.entities.iter().enumerate() {
             let (start, before) = (draft.bytes.len(), tally.points);
@@ -102,7 +104,6 @@ impl Encoder {
                 sink(full);
             }
         }
-        draft.bytes.shrink_to_fit();
         draft.finish().into_iter().for_each(sink);
         self.identities.forget_unused();
         tally
@@ -110,13 +111,20 @@ impl Encoder {
 }
 
 /// A chunk that is being filled.
-#[derive(Default)]
 struct Draft {
     bytes: Vec<u8>,
     resources: Vec<Span>,
 }
 
 impl Draft {
+    /// A draft with room for a whole chunk and for most entities that turn out to be too much.
+    fn new(limit: usize, first: Option<(&[u8], Span)>) -> Self {
+        const MOST: usize = 9 << 18;
+        let mut bytes = Vec::with_capacity(limit.saturating_add(limit / 8).min(MOST));
+        bytes.extend_from_slice(first.map_or(&[], |(bytes, _)| bytes));
+        Self { bytes, resources: first.map(|(_, span)| span).into_iter().collect() }
+    }
+
     /// Takes in the entity whose bytes begin at `start`; when that makes the draft too large, the chunk before it.
     fn add(&mut self, limit: usize, start: usize, span: Span) -> Option<Chunk> {
         let span = Span { len: self.bytes.len() - start, ..span };
@@ -124,68 +132,16 @@ impl Draft {
             self.resources.push(span);
             return None;
         }
-        let mut next = Vec::with_capacity(self.bytes.capacity());
-        next.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
+        let next = Self::new(limit, self.bytes.get(start..).map(|bytes| (bytes, span)));
         self.bytes.truncate(start);
-        mem::replace(self, Self { bytes: next, resources: vec![span] }).finish()
+        mem::replace(self, next).finish()
     }
 
-    fn finish(self) -> Option<Chunk> {
+    /// The chunk, without the room that was left: it may wait in a queue.
+    fn finish(mut self) -> Option<Chunk> {
+        self.bytes.shrink_to_fit();
         (!self.resources.is_empty()).then(|| Chunk::of(self.bytes.into(), self.resources))
     }
-}
-
-/// The `Resource` messages of the last snapshot's entities.
-#[derive(Debug, Default)]
-struct Identities {
-    /// By address of the resource: it cannot be another's while the entry holds the resource.
-    known: HashMap<usize, Identity>,
-    round: u64,
-}
-
-#[derive(Debug)]
-struct Identity {
-    /// Kept alive so that its address stays its own.
-    _resource: Arc<Resource>,
-    /// `ResourceMetrics.resource`, with tag and length.
-    field: Box<[u8]>,
-    /// Last round in which it was asked for.
-    used: u64,
-}
-
-impl Identities {
-    fn begin(&mut self) {
-        self.round = self.round.wrapping_add(1);
-    }
-
-    fn of(&mut self, resource: &Arc<Resource>) -> &[u8] {
-        let address = Arc::as_ptr(resource).addr();
-        let identity = self.known.entry(address).or_insert_with(|| Identity {
-            field: identity_field(resource),
-            _resource: Arc::clone(resource),
-            used: 0,
-        });
-        identity.used = self.round;
-        &identity.field
-    }
-
-    fn forget_unused(&mut self) {
-        let round = self.round;
-        self.known.retain(|_, identity| identity.used == round);
-        if self.known.capacity() > self.known.len().saturating_mul(4) {
-            self.known.shrink_to_fit();
-        }
-    }
-}
-
-fn identity_field(resource: &Resource) -> Box<[u8]> {
-    let mut message = Vec::new();
-    for (key, value) in &resource.attributes {
-        put_key_value(&mut message, delimited(1), key, value);
-    }
-    let mut field = Vec::with_capacity(wire::delimited_len(message.len()));
-    put_delimited(&mut field, delimited(1), &message);
-    field.into()
 }
 
 /// Appends a `ResourceMetrics`.

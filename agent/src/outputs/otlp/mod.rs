@@ -7,6 +7,7 @@ mod chunk;
 mod decode;
 pub mod encode;
 pub mod http;
+mod identities;
 pub mod outcome;
 mod point;
 pub mod queue;

@@ -114,6 +114,7 @@ fn put_histogram_value(out: &mut Vec<u8>, value: &Histogram, buckets: &Buckets<'
 struct Buckets<'a> {
     offset: i32,
     counts: &'a [u64],
+    /// Bytes of `counts` as varints.
     counts_len: usize,
 }
 
@@ -152,8 +153,20 @@ fn key_value_len(key: &str, value: &str) -> usize {
 
 /// Appends a `KeyValue` that holds a string.
 pub(super) fn put_key_value(out: &mut Vec<u8>, tag: u8, key: &str, value: &str) {
-    put_opening(out, tag, key_value_len(key, value));
+    let len = key_value_len(key, value);
+    let any_len = delimited_len(value.len());
+    if let (Ok(len @ ..0x80), Ok(any_len), Ok(key_len), Ok(value_len)) =
+        (u8::try_from(len), u8::try_from(any_len), u8::try_from(key.len()), u8::try_from(value.len()))
+    {
+        // Most are this short: then every length is one byte, and what stands before a text is one copy.
+        out.extend_from_slice(&[tag, len, delimited(1), key_len]);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(&[delimited(2), any_len, delimited(1), value_len]);
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
+    put_opening(out, tag, len);
     put_delimited(out, delimited(1), key.as_bytes());
-    put_opening(out, delimited(2), delimited_len(value.len()));
+    put_opening(out, delimited(2), any_len);
     put_delimited(out, delimited(1), value.as_bytes());
 }

@@ -1,0 +1,59 @@
+//! From the configuration to destinations.
+
+use crate::{
+    config::{Compression, Config},
+    outputs::{
+        exporter::Destinations,
+        otlp::{
+            http::{self, Client, HttpError, proxy::Proxies},
+            outcome::Encoding,
+            retry::Pace,
+            sender,
+        },
+    },
+};
+
+/// Why a destination cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The address.
+    #[error("otlp.endpoint {url:?} is no address: {why}")]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Headers, certificates, proxies.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+/// The destinations that are configured.
+pub(super) fn destinations(config: &Config) -> Result<Destinations, SettingsError> {
+    Ok(Destinations { otlp: otlp(config)?, prometheus: config.prometheus.listen })
+}
+
+fn otlp(config: &Config) -> Result<Option<(Client, sender::Settings)>, SettingsError> {
+    let otlp = &config.otlp;
+    let Some(url) = &otlp.endpoint else { return Ok(None) };
+    let address = url.parse().map_err(|why| SettingsError::Url { url: url.clone(), why: format!("{why}") })?;
+    let client = Client::new(http::Settings {
+        url: address,
+        headers: otlp.headers.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        timeout: otlp.timeout,
+        certificate: otlp.certificate.clone(),
+        client: otlp
+            .client
+            .as_ref()
+            .map(|files| http::ClientFiles { certificate: files.certificate.clone(), key: files.key.clone() }),
+        proxies: Proxies::from_variables(|name| std::env::var(name).ok()),
+    })?;
+    let encoding = match otlp.compression {
+        Compression::Gzip => Encoding::Gzip,
+        Compression::None => Encoding::Identity,
+    };
+    let bound = usize::try_from(otlp.queue.0).unwrap_or(usize::MAX);
+    let seed = crate::clock::now().wall.0 ^ u64::from(std::process::id()) << 32;
+    Ok(Some((client, sender::Settings { encoding, pace: Pace::default(), bound, seed })))
+}
