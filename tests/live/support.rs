@@ -186,6 +186,9 @@ pub fn steal() -> Nanos {
     procfs::cpu_times(Path::new("/"), procfs::user_hz()).unwrap().iter().map(|cpu| cpu.steal).sum()
 }
 
+/// Nanoseconds by which the entries of one reading may lie apart; on a nearly idle machine a thousandth is less.
+const READER_SKEW: u64 = 200_000;
+
 /// What holds after every load: books closed, nearly nothing without an owner, nothing lost.
 pub fn assert_sound(pipeline: &Pipeline, interval: &Interval) {
     assert!(pipeline.ledger.closes());
@@ -193,7 +196,7 @@ pub fn assert_sound(pipeline: &Pipeline, interval: &Interval) {
     let busy = interval.usage.busy_total().max(billed).0;
     let nobody = pipeline.ledger.accounts().find(|account| account.workload.kind == Kind::Unattributed).unwrap();
     println!("unattributed {} ns of {busy} ns busy", nobody.cpu.0);
-    assert!(nobody.cpu.0 * 1000 <= busy, "unattributed {} of {busy}", nobody.cpu.0);
+    assert!(nobody.cpu.0 <= busy / 1000 + READER_SKEW, "unattributed {} of {busy}", nobody.cpu.0);
     let lost: Vec<_> = pipeline.losses().into_iter().filter(|loss| loss.count > 0 && loss.loses).collect();
     assert!(lost.is_empty(), "{lost:?}");
 }

@@ -109,8 +109,11 @@ pub enum LoadError {
 pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
     let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
     raise_memlock();
+    // It parses the kernel's types by itself, 10 MB of them: given back before ours are parsed.
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
     let btf = Btf::parse_file(&machine.btf, Endianness::default()).map_err(|error| LoadError::Layout(chain(&error)))?;
-    let mut ebpf = open(sched, layouts.cgroup.as_ref().ok(), machine, &btf)?;
+    let mut ebpf = open(loader, sched, layouts.cgroup.as_ref().ok(), machine, &btf)?;
     attach(&mut ebpf, "sched_switch", &btf)?;
     let times = time_maps(&mut ebpf, machine)?;
     visit_cpus(&times, machine)?;
@@ -135,7 +138,13 @@ fn raise_memlock() {
     let _ = setrlimit(Resource::Memlock, unlimited);
 }
 
-fn open(sched: &SchedLayout, cgroup: Option<&CgroupLayout>, machine: &Machine, btf: &Btf) -> Result<Ebpf, LoadError> {
+fn open(
+    loader: EbpfLoader<'_>,
+    sched: &SchedLayout,
+    cgroup: Option<&CgroupLayout>,
+    machine: &Machine,
+    btf: &Btf,
+) -> Result<Ebpf, LoadError> {
     let mut globals: Vec<(&str, u32)> = vec![
         ("TASK_PID", sched.task_pid),
         ("TASK_TGID", sched.task_tgid),
@@ -166,7 +175,7 @@ fn open(sched: &SchedLayout, cgroup: Option<&CgroupLayout>, machine: &Machine, b
     if let Some(cgroup) = cgroup {
         globals.extend([("CGROUP_ROOT", cgroup.cgroup_root), ("CGROUP_ROOT_HIERARCHY_ID", cgroup.root_hierarchy_id)]);
     }
-    let mut loader = EbpfLoader::new();
+    let mut loader = loader;
     loader.btf(Some(btf)).override_global("ROOT_CGROUP", &machine.root_cgroup, true);
     for (name, value) in &globals {
         loader.override_global(name, value, true);
