@@ -6,5 +6,8 @@
     reason = "a test that cannot go on fails, and it starts peers"
 )]
 
+mod collector;
 mod decoder;
+mod programs;
+mod prometheus;
 mod python;
