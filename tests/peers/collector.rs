@@ -1,8 +1,9 @@
 //! What a Collector writes down, against what the agent kept: the same numbers to the last bit.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -13,86 +14,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value as Json;
-use wattrace::{identity::Triplet, pipeline::state::Saved};
+use wattrace::pipeline::state::Saved;
 
-use super::programs::{Running, Workload, agent, can_measure, free, listens, peer, until};
-
-/// One number that was received.
-#[derive(Clone, Debug)]
-struct Point {
-    id: Triplet,
-    metric: String,
-    attributes: BTreeMap<String, String>,
-    is_sum: bool,
-    start: u64,
-    at: u64,
-    /// None: `NO_RECORDED_VALUE`.
-    value: Option<f64>,
-}
-
-type Key = (Triplet, String, Vec<String>);
-
-impl Point {
-    fn key(&self) -> Key {
-        (self.id.clone(), self.metric.clone(), self.attributes.values().cloned().collect())
-    }
-}
-
-fn whole(json: &Json) -> u64 {
-    json.as_str().map_or(0, |text| text.parse().unwrap())
-}
-
-fn attributes(json: &Json) -> BTreeMap<String, String> {
-    let text = |pair: &Json| {
-        let word = |value: &Json| value.as_str().unwrap().to_owned();
-        (word(&pair["key"]), word(&pair["value"]["stringValue"]))
-    };
-    json.as_array().into_iter().flatten().map(text).collect()
-}
-
-/// All numbers of the file, in the order of their arrival. Histograms have tests of their own.
-fn received(file: &Path) -> Vec<Point> {
-    let mut points = Vec::new();
-    let text = fs::read_to_string(file).unwrap();
-    // Of a line that is being written the end is missing.
-    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-        let request: Json = serde_json::from_str(line).unwrap();
-        let list = |json: &Json, key: &str| json[key].as_array().cloned().unwrap_or_default();
-        for resource in list(&request, "resourceMetrics") {
-            let who = attributes(&resource["resource"]["attributes"]);
-            for metric in list(&resource, "scopeMetrics").iter().flat_map(|scope| list(scope, "metrics")) {
-                points.extend(numbers(&who, &metric));
-            }
-        }
-    }
-    points
-}
-
-fn numbers(who: &BTreeMap<String, String>, metric: &Json) -> Vec<Point> {
-    let get = |key: &str| who.get(key).unwrap_or_else(|| panic!("{who:?} has no {key}")).clone();
-    let id = Triplet {
-        namespace: get("service.namespace"),
-        name: get("service.name"),
-        instance: get("service.instance.id"),
-    };
-    let is_sum = metric.get("sum").is_some();
-    if is_sum {
-        assert_eq!(metric["sum"]["aggregationTemporality"], 2, "cumulative: {metric}");
-        assert_eq!(metric["sum"]["isMonotonic"], true, "{metric}");
-    }
-    let data = if is_sum { &metric["sum"] } else { &metric["gauge"] };
-    let point = |point: &Json| Point {
-        id: id.clone(),
-        metric: metric["name"].as_str().unwrap().to_owned(),
-        attributes: attributes(&point["attributes"]),
-        is_sum,
-        start: whole(&point["startTimeUnixNano"]),
-        at: whole(&point["timeUnixNano"]),
-        value: if point["flags"] == 1 { None } else { Some(point["asDouble"].as_f64().unwrap()) },
-    };
-    data["dataPoints"].as_array().into_iter().flatten().map(point).collect()
-}
+use super::{
+    programs::{Running, Workload, agent, can_measure, free, listens, peer, until},
+    received::{Key, Point, received},
+};
 
 /// Every state that the agent put on disk while this watched, by the time of its snapshot.
 struct Watch {
@@ -154,9 +81,9 @@ fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
 struct Collector {
     program: PathBuf,
     config: PathBuf,
-    otlp: std::net::SocketAddr,
+    otlp: SocketAddr,
     log: PathBuf,
-    pub file: PathBuf,
+    file: PathBuf,
 }
 
 impl Collector {
@@ -203,7 +130,8 @@ fn compare(points: &[Point], states: &BTreeMap<u64, Saved>) {
     for (at, saved) in states {
         let here: Vec<&Point> = points.iter().filter(|point| point.at == *at && point.is_sum).collect();
         let sums: BTreeMap<Key, f64> = here.iter().filter_map(|point| Some((point.key(), point.value?))).collect();
-        let workloads = |(id, metric, _): &Key| metric.starts_with("wattrace.workload.") && id.name != "node";
+        // The agent's `wattrace.agent.workload.count` is none of them.
+        let workloads = |(_, metric, _): &Key| metric.starts_with("wattrace.workload.");
         let received: BTreeMap<&Key, u64> =
             sums.iter().filter(|(key, _)| workloads(key)).map(|(key, value)| (key, value.to_bits())).collect();
         let kept = ledger(saved);
@@ -254,8 +182,8 @@ fn check_lives(points: &[Point]) {
 /// The series of one workload that came and went.
 fn check_ended(points: &[Point], name: &str, states: &BTreeMap<u64, Saved>) {
     let accounts = states.values().flat_map(|saved| &saved.ledger.accounts);
-    let of_it = accounts.filter(|account| account.cgroup.as_ref().is_some_and(|cgroup| cgroup.path == name));
-    let account = of_it.last().unwrap_or_else(|| panic!("no account of {name}"));
+    let mut of_it = accounts.filter(|account| account.cgroup.as_ref().is_some_and(|cgroup| cgroup.path == name));
+    let account = of_it.next_back().unwrap_or_else(|| panic!("no account of {name}"));
     let cpu = points.iter().filter(|point| point.id == account.workload.id && point.metric.ends_with("cpu.time"));
     let cpu: Vec<_> = cpu.map(|point| point.value).collect();
     let [.., last, gone] = &*cpu else { panic!("{cpu:?}") };
@@ -274,25 +202,25 @@ fn run(outage: bool) {
     let mut agent = agent(&["--endpoint", &format!("http://{}", collector.otlp)], folder.path());
     let watch = Watch::start(folder.path().join("state/state.json"));
     let (short, long) = (Workload::spin("1"), Workload::spin("3"));
-    let names = [short.name.clone(), long.name.clone()];
+    let mut names = vec![short.name.clone(), long.name.clone()];
     short.end();
     if outage {
         collector.wait();
         assert!(running.stop());
         // It ends, and one begins and ends, while nobody listens.
         long.end();
-        Workload::spin("1.5").end();
+        let unheard = Workload::spin("1.5");
+        names.push(unheard.name.clone());
+        unheard.end();
         running = collector.start();
     } else {
         long.end();
     }
-    let gone = |name: &str| {
-        let path = format!("/wattrace{}", name.strip_prefix("/wattrace").unwrap());
+    until("the ends of the workloads arrive", || {
         let points = received(&collector.file);
-        let ended: BTreeSet<_> = points.iter().filter(|point| point.value.is_none()).map(|point| &point.id).collect();
-        ended.iter().any(|id| id.instance.contains(path.trim_start_matches('/')) || id.name.contains(&path[1..]))
-    };
-    until("the ends of the workloads arrive", || names.iter().all(|name| gone(name)));
+        let ended = points.iter().filter(|point| point.value.is_none()).map(|point| &point.id.instance);
+        names.iter().all(|name| ended.clone().any(|instance| instance.contains(&name[1..])))
+    });
     collector.wait();
     assert!(agent.stop(), "{}", agent.said());
     let states = watch.end();
