@@ -16,6 +16,9 @@ pub const PROGRAM: &str = "WATTRACE_BIN";
 /// Set for the whole-program tests when the full forms are wanted.
 pub const LONG: &str = "WATTRACE_TEST_LONG";
 
+/// Set for the peers tests: where the programs of others are.
+const TOOLS: &str = "WATTRACE_TOOLS";
+
 /// Formatting of the workspace, and of the kernel side, which is no member.
 pub fn format(report: &mut Report) {
     report.check("format", || shell::succeeds(shell::cargo().args(["fmt", "--all", "--check"])));
@@ -85,6 +88,15 @@ pub fn live(report: &mut Report, long: bool) {
         let one_by_one = ["--", "--show-output", "--test-threads=1"];
         report.tests("live", || libtest(whole_program(&suites, long).args(one_by_one)));
     }
+}
+
+/// What the real program sends, as programs of others take it. One by one: there is one agent per host.
+pub fn peers(report: &mut Report, long: bool) {
+    let Some(suites) = suites(report, "tests/peers/") else { return };
+    let one_by_one = ["--", "--show-output", "--test-threads=1"];
+    report.tests("peers", || {
+        libtest(whole_program(&suites, long).env(TOOLS, ebpf::toolchain::tools_root()?).args(one_by_one))
+    });
 }
 
 /// Names of the test programs whose source lies in `folder`, with the program they run built; nothing

@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::new(std::env::var("CI").is_ok_and(|value| value == "true"));
     if shell::is_root() && Path::new("/etc/debian_version").is_file() {
-        let everything = setup::Args { ebpf: false, tests: false };
+        let everything = setup::Args { ebpf: false, tests: false, peers: false };
         report.check("setup", || setup::run(&everything).map(|code| code == ExitCode::SUCCESS));
     }
     parts::format(&mut report);
@@ -34,6 +34,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     parts::object(&mut report)?;
     parts::pipeline(&mut report, args.long);
     parts::live(&mut report, args.long);
+    parts::peers(&mut report, args.long);
     Ok(close(&report))
 }
 

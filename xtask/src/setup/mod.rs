@@ -11,6 +11,8 @@ use crate::{
     shell::{self, say},
 };
 
+mod peers;
+
 /// Debian packages of the kernel object's build: the compiler with a core for the target, and what
 /// bpf-linker is built from.
 const EBPF_PACKAGES: [&str; 11] = [
@@ -37,15 +39,20 @@ const TEST_TOOLS: [(&str, &str); 6] = [
     ("python3", "python3"),
 ];
 
+/// Debian packages that the peers tests make a Python environment with.
+const PEERS_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
+
 /// Install what the tests and the kernel programs' build need
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sudo -E cargo xtask setup           everything; does nothing when all is there
   sudo -E cargo xtask setup --tests   only the tools that live tests compare against
+  cargo xtask setup --peers           only what the peers tests run: OpenTelemetry Collector, Prometheus (needs go)
 
 Building and running wattrace needs only stable Rust and a C compiler. As root on Debian or Ubuntu this
-installs packages with apt-get, and bpf-linker with `cargo install` into $WATTRACE_TOOLS (default
-~/.local/wattrace-tools). Elsewhere it names what is missing, and fails only when the toolchain is.")]
+installs packages with apt-get, and into $WATTRACE_TOOLS (default ~/.local/wattrace-tools) bpf-linker
+with `cargo install`, the Collector and Prometheus with `go` (some minutes). Elsewhere it names what is
+missing, and fails only when the toolchain is.")]
 pub struct Args {
     /// Only the toolchain of the kernel object
     #[arg(long)]
@@ -53,20 +60,37 @@ pub struct Args {
     /// Only the tools of the live tests
     #[arg(long)]
     pub tests: bool,
+    /// Only the programs that the peers tests run
+    #[arg(long)]
+    pub peers: bool,
+}
+
+impl Args {
+    /// Everything, or what was asked for.
+    const fn parts(&self) -> Self {
+        let some = self.ebpf || self.tests || self.peers;
+        Self { ebpf: self.ebpf || !some, tests: self.tests || !some, peers: self.peers || !some }
+    }
 }
 
 /// Runs the verb. Success when what is required is there in the end.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let (ebpf, tests) = if args.ebpf || args.tests { (args.ebpf, args.tests) } else { (true, true) };
+    let parts = args.parts();
     let may_install = shell::is_root() && Path::new("/etc/debian_version").is_file() && shell::has_program("apt-get");
     if may_install {
-        install(ebpf, tests)?;
+        install(&parts)?;
     }
-    let required = if ebpf { toolchain::missing()? } else { Vec::new() };
-    let wanted = if tests { missing_tools() } else { Vec::new() };
+    // Asked for by name it is built by whoever asks: it needs no rights.
+    if parts.peers && (may_install || args.peers) {
+        install_peers();
+    }
+    let required = if parts.ebpf { toolchain::missing()? } else { Vec::new() };
+    let live = if parts.tests { missing_tools() } else { Vec::new() };
+    let peers = if parts.peers { peers::missing()? } else { Vec::new() };
     tell("required for `cargo xtask ebpf`", &required);
-    tell("wanted by the live tests", &wanted);
-    if required.is_empty() && wanted.is_empty() {
+    tell("wanted by the live tests", &live);
+    tell("wanted by the peers tests", &peers);
+    if required.is_empty() && live.is_empty() && peers.is_empty() {
         say("setup: everything is here");
     } else if !may_install {
         say("setup: installs by itself only as root on Debian or Ubuntu; install the above by other means");
@@ -74,17 +98,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if required.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn install(ebpf: bool, tests: bool) -> Result<()> {
+fn install(parts: &Args) -> Result<()> {
     let mut packages = Vec::new();
-    if ebpf && !toolchain::missing()?.is_empty() {
+    if parts.ebpf && !toolchain::missing()?.is_empty() {
         packages.extend(EBPF_PACKAGES.into_iter().filter(|name| !is_installed(name)));
     }
-    if tests {
+    if parts.tests {
         packages
             .extend(TEST_TOOLS.into_iter().filter(|(tool, _)| !shell::has_program(tool)).map(|(_, package)| package));
     }
+    if parts.peers {
+        packages.extend(PEERS_PACKAGES.into_iter().filter(|name| !is_installed(name)));
+    }
     install_packages(&packages)?;
-    if ebpf { install_linker() } else { Ok(()) }
+    if parts.ebpf { install_linker() } else { Ok(()) }
+}
+
+/// A peer that does not build costs the tests that run it, and no other.
+fn install_peers() {
+    if let Err(error) = peers::install() {
+        say(format_args!("setup: {error:#}"));
+    }
 }
 
 fn install_packages(packages: &[&str]) -> Result<()> {
