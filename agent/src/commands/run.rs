@@ -86,10 +86,7 @@ pub enum RunError {
 
 /// Runs until SIGTERM or SIGINT; messages go to `log`.
 pub fn run(request: &Request, log: &mut impl Write) -> Result<(), RunError> {
-    let config = load(request)?;
-    if config.agent.needs_root() && !rustix::process::geteuid().is_root() {
-        return Err(RunError::Interval);
-    }
+    let config = load_allowed(request)?;
     let _only = single::claim()?;
     let state = StateDir::open(&config.agent.state_dir)?;
     let saved = restore(&state, log)?;
@@ -101,16 +98,22 @@ pub fn run(request: &Request, log: &mut impl Write) -> Result<(), RunError> {
     };
     let exporter = Exporter::start(settings::destinations(&config)?)?;
     let host = Host { id: host::id_or_unknown(&request.root), name: process::host_name() };
-    let mut agent = Agent { config, pipeline, telemetry, exporter, state, host, health: health::Tally::default() };
+    let health = health::Tally::default();
+    let mut agent = Agent { config, pipeline, telemetry, exporter, state, host, health, is_kept: true };
     agent.hello(log)?;
     let ended = agent.sample(request, log);
     agent.farewell(log)?;
     ended
 }
 
-fn load(request: &Request) -> Result<Config, ConfigError> {
+/// The configuration, if who runs the agent may ask for it.
+fn load_allowed(request: &Request) -> Result<Config, RunError> {
     let file = config::file_to_read(request.config.as_deref());
-    Ok(config::load(file, &request.variables, &request.flags)?.config)
+    let config = config::load(file, &request.variables, &request.flags)?.config;
+    if config.agent.needs_root() && !rustix::process::geteuid().is_root() {
+        return Err(RunError::Interval);
+    }
+    Ok(config)
 }
 
 fn restore(state: &StateDir, log: &mut impl Write) -> Result<Option<Box<Saved>>, RunError> {
@@ -137,6 +140,8 @@ struct Agent {
     state: StateDir,
     host: Host,
     health: health::Tally,
+    /// Whether the totals of the last snapshot are on disk.
+    is_kept: bool,
 }
 
 impl Agent {
@@ -169,7 +174,7 @@ impl Agent {
             self.pipeline.run_while(end, awake)?;
             let stopping = signals.stop.load(Ordering::Acquire);
             let interval = if stopping { self.pipeline.finish() } else { self.pipeline.close() };
-            self.tell(&interval)?;
+            self.tell(&interval, log)?;
             self.say(log)?;
             if self.config.otlp.endpoint.is_none() && self.config.prometheus.listen.is_none() {
                 top.show(&self.pipeline.ledger, interval.usage.to, log)?;
@@ -185,7 +190,7 @@ impl Agent {
     }
 
     /// Totals to disk, then the snapshot to the outputs.
-    fn tell(&mut self, interval: &Interval) -> Result<(), RunError> {
+    fn tell(&mut self, interval: &Interval, log: &mut impl Write) -> io::Result<()> {
         let statistics = self.exporter.statistics();
         if let Some(statistics) = &statistics {
             self.telemetry.acknowledge(statistics.acknowledged);
@@ -222,11 +227,32 @@ impl Agent {
         for id in &told.forgotten {
             self.pipeline.ledger.retire(id);
         }
-        self.state.save(&self.pipeline.saved(self.telemetry.record()))?;
+        self.keep(log)?;
         self.health.told = told.snapshot.number;
         self.health.offered.push_back((told.snapshot.number, interval.usage.to.monotonic));
         self.exporter.offer(&told.snapshot);
         Ok(())
+    }
+
+    /// Totals to disk. A full disk ends no measurement: it is said once, and tried again each interval.
+    fn keep(&mut self, log: &mut impl Write) -> io::Result<()> {
+        let kept = self.state.save(&self.pipeline.saved(self.telemetry.record()));
+        let (is_kept, was_kept) = (kept.is_ok(), std::mem::replace(&mut self.is_kept, kept.is_ok()));
+        match kept {
+            Ok(()) if was_kept => Ok(()),
+            Ok(()) => writeln!(log, "totals are kept on disk again"),
+            Err(error) => {
+                // Receivers are about to be told more than is on disk: whoever starts from that would let sums fall.
+                self.state.outdate();
+                if is_kept == was_kept {
+                    return Ok(());
+                }
+                writeln!(
+                    log,
+                    "{error}; measuring goes on and it is tried again each interval; an agent that starts before it works counts anew"
+                )
+            }
+        }
     }
 
     fn say(&self, log: &mut impl Write) -> io::Result<()> {
@@ -235,7 +261,7 @@ impl Agent {
 
     /// Takes what can change while running; says what cannot.
     fn reload(&mut self, request: &Request, log: &mut impl Write) -> Result<(), RunError> {
-        let new = match load(request) {
+        let new = match load_allowed(request) {
             Ok(new) => new,
             Err(error) => {
                 writeln!(log, "the configuration is kept as it was: {error}")?;
@@ -260,16 +286,14 @@ impl Agent {
         Ok(())
     }
 
+    /// Sends what is left.
     fn farewell(self, log: &mut impl Write) -> io::Result<()> {
         sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]).ok();
         if let Some(statistics) = self.exporter.stop(DRAIN) {
             let waiting = statistics.waiting;
             if waiting.snapshots > 0 {
-                writeln!(
-                    log,
-                    "{} snapshots could not be sent in time; their totals are kept and sent by the next run",
-                    waiting.snapshots
-                )?;
+                let rest = if self.is_kept { "their totals are kept and sent by the next run" } else { "and are lost" };
+                writeln!(log, "{} snapshots could not be sent in time; {rest}", waiting.snapshots)?;
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use tokio::{
     runtime,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -26,6 +26,9 @@ use super::{
     prometheus,
 };
 use crate::telemetry::snapshot::{Phase, Snapshot};
+
+/// Answers under way when the agent ends have so long.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What was asked of the process from outside.
 #[derive(Debug, Default)]
@@ -87,14 +90,19 @@ impl Exporter {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let served = page.clone().zip(listener);
         let told = Arc::clone(&signals);
+        // Before this returns: a signal that comes right after the first message must not kill.
+        let caught = runtime.block_on(async { Caught::new() })?;
         let thread = std::thread::Builder::new().name("export".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let serve = tokio::spawn(async move {
+                    let mut end = ended.clone();
                     if let Some((page, listener)) = served {
                         serve(page, listener, ended).await;
                     }
+                    // Signals are listened to until the end, with outputs or without.
+                    end.wait_for(|ended| *ended).await.ok();
                 });
-                let listen = tokio::spawn(watch_signals(told));
+                let listen = tokio::spawn(caught.watch(told));
                 if let Some((sender, client)) = sender {
                     sender.run(|body, encoding| client.send(body, encoding)).await;
                 }
@@ -168,20 +176,45 @@ async fn serve(page: Arc<RwLock<Arc<str>>>, listener: TcpListener, mut ended: wa
     };
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let routes = Router::new().route("/metrics", get(answer));
-    let end = async move {
+    let mut end = ended.clone();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        end.wait_for(|ended| *ended).await.ok();
+    });
+    // A client that never finishes its request would hold the end up for ever.
+    let late = async {
         ended.wait_for(|ended| *ended).await.ok();
+        tokio::time::sleep(LAST_ANSWERS).await;
     };
-    axum::serve(listener, routes).with_graceful_shutdown(end).await.ok();
+    tokio::select! {
+        _ = async { serving.await } => {}
+        () = late => {}
+    }
 }
 
-async fn watch_signals(signals: Arc<Signals>) {
-    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else { return };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => signals.stop.store(true, Ordering::Release),
-            _ = interrupt.recv() => signals.stop.store(true, Ordering::Release),
-            _ = hangup.recv() => signals.reload.store(true, Ordering::Release),
+/// The signals that are acted upon.
+struct Caught {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Caught {
+    /// They do not kill any more once this returns. It must be called within the runtime.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn watch(mut self, signals: Arc<Signals>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => signals.stop.store(true, Ordering::Release),
+                _ = self.interrupt.recv() => signals.stop.store(true, Ordering::Release),
+                _ = self.hangup.recv() => signals.reload.store(true, Ordering::Release),
+            }
         }
     }
 }

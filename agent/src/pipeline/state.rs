@@ -23,6 +23,9 @@ const VERSION: u32 = 1;
 
 const NAME: &str = "state.json";
 
+/// What could not be replaced; kept for people to look at until it can.
+const OUTDATED: &str = "state.json.outdated";
+
 /// Everything that is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
@@ -138,7 +141,17 @@ impl StateDir {
     /// Replaces the file: whole, or not at all.
     pub fn save(&self, saved: &Saved) -> Result<(), StateError> {
         let path = self.folder.join(NAME);
-        self.replace(&path, saved).map_err(|source| StateError::Io { path, source })
+        self.replace(&path, saved).map_err(|source| StateError::Io { path, source })?;
+        // Its content is in the new file. That there is none is the rule.
+        fs::remove_file(self.folder.join(OUTDATED)).ok();
+        Ok(())
+    }
+
+    /// Puts a file that could not be replaced out of the way: the next agent must not go on from it.
+    ///
+    /// Where the folder cannot be changed at all, it stays.
+    pub fn outdate(&self) {
+        fs::rename(self.folder.join(NAME), self.folder.join(OUTDATED)).ok();
     }
 
     fn replace(&self, path: &Path, saved: &Saved) -> io::Result<()> {
@@ -174,6 +187,19 @@ mod tests {
         state.save(&saved("a")).unwrap();
         state.save(&saved("b")).unwrap();
         assert_eq!(state.load().unwrap(), Found::Saved(Box::new(saved("b"))));
+    }
+
+    #[test]
+    fn what_is_out_of_date_is_not_gone_on_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(folder.path()).unwrap();
+        state.save(&saved("a")).unwrap();
+        state.outdate();
+        assert_eq!(state.load().unwrap(), Found::Nothing);
+        assert!(folder.path().join(OUTDATED).exists());
+        state.save(&saved("b")).unwrap();
+        assert_eq!(state.load().unwrap(), Found::Saved(Box::new(saved("b"))));
+        assert!(!folder.path().join(OUTDATED).exists());
     }
 
     #[test]
