@@ -12,6 +12,7 @@
 )]
 
 mod binary;
+mod daemon;
 mod loader;
 mod sched;
 mod support;

@@ -1,0 +1,11 @@
+//! `run`: the real daemon, from its first message to its last, and what receivers see of it.
+//!
+//! One agent per host: each test waits until no other runs.
+
+mod agent;
+mod disk;
+mod figures;
+mod page;
+mod received;
+mod restart;
+mod signals;
