@@ -55,8 +55,7 @@ struct Cgroup(PathBuf);
 
 impl Cgroup {
     fn new() -> Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
-        let path = mount_of(&mounts).context("there is no cgroup2 mount")?.join("wattrace-bench");
+        let path = mount()?.join("wattrace-bench");
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
@@ -67,6 +66,12 @@ impl Drop for Cgroup {
         // Nothing depends on it: the next run takes it over.
         fs::remove_dir(&self.0).ok();
     }
+}
+
+/// Where the unified hierarchy is mounted.
+pub(super) fn mount() -> Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
+    mount_of(&mounts).map(Path::to_path_buf).context("there is no cgroup2 mount")
 }
 
 /// The first mount of the unified hierarchy.

@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: what the kernel programs cost, beside a peer in the same run.
+//! `cargo xtask bench`: what the kernel programs and the daemon cost, beside a peer in the same run.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 mod attached;
+mod daemon;
 mod figures;
 mod load;
 mod page;
@@ -19,12 +20,14 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
+    Daemon(daemon::Args),
     Sched(sched::Args),
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
+        What::Daemon(args) => daemon::run(args),
         What::Sched(args) => sched::run(args),
     }
 }

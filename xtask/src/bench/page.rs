@@ -9,6 +9,7 @@ use super::{
     figures::{Spread, cell},
     sched::{Row, Table, Window, ratio},
 };
+use crate::shell::{self, say};
 
 /// What the figures were measured on.
 pub(super) struct Machine {
@@ -36,18 +37,32 @@ fn processor(cpuinfo: &str) -> Option<&str> {
     cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map(|(_, name)| name.trim())
 }
 
+/// What the figures were measured on, for people.
+pub(super) fn sentence(machine: &Machine, date: Option<&str>) -> String {
+    let Machine { processor, cpus, kernel, load, programs } = machine;
+    let day = date.map(|date| format!(", {date}")).unwrap_or_default();
+    format!(
+        "{processor}, {cpus} CPUs, Linux {kernel}{day}. Load average before (1 and 5 minutes): {load}; \
+         kernel programs of others: {programs}."
+    )
+}
+
+/// Writes a page to where it is kept, below the workspace.
+pub(super) fn write(page: &str, text: &str) -> Result<()> {
+    let path = shell::root().join(page);
+    let folder = path.parent().context("the page has no folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    fs::write(&path, text).with_context(|| format!("cannot write {page}"))?;
+    say(format_args!("wrote {page}"));
+    Ok(())
+}
+
 /// The page.
 pub(super) fn text(tables: &[Table], machine: &Machine, rounds: u32, seconds: u32, date: Option<&str>) -> String {
     let mut text = String::from(
         "<!-- Written by `cargo xtask bench sched --write`. Do not edit. -->\n\n# What `sched_switch` costs\n\n",
     );
-    let Machine { processor, cpus, kernel, load, programs } = machine;
-    let day = date.map(|date| format!(", {date}")).unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "{processor}, {cpus} CPUs, Linux {kernel}{day}. Load average before (1 and 5 minutes): {load}; \
-         kernel programs of others: {programs}.\n"
-    );
+    let _ = writeln!(text, "{}\n", sentence(machine, date));
     let _ = writeln!(
         text,
         "`perf bench sched pipe`, {rounds} rounds of alternating windows of about {seconds} s; medians, with the \

@@ -1,10 +1,6 @@
 //! `cargo xtask bench sched`: the cost of `sched_switch`, in alternating windows of one run.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use aya::sys::{Stats, enable_stats};
@@ -99,17 +95,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let text = page::text(&tables, &machine, args.rounds, args.seconds, date.as_deref());
     println!("\n{text}");
     if args.write {
-        write(&shell::root().join(PAGE), &text)?;
+        page::write(PAGE, &text)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().context("the page has no folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    fs::write(path, text).with_context(|| format!("cannot write {PAGE}"))?;
-    say(format_args!("wrote {PAGE}"));
-    Ok(())
 }
 
 /// Who is compared, by the name in the tables.

@@ -11,7 +11,7 @@ use crate::{
     shell::{self, say},
 };
 
-mod peers;
+pub mod peers;
 
 /// Debian packages of the kernel object's build: the compiler with a core for the target, and what
 /// bpf-linker is built from.

@@ -15,10 +15,34 @@ use crate::{
     shell::{self, say},
 };
 
-/// Version of the Collector, as it prints it, and of its builder.
-const COLLECTOR_VERSION: (&str, &str) = ("0.162.0-2", "v0.162.0");
-const COLLECTOR_MANIFEST: &str = include_str!("collector.yaml");
-const COLLECTOR: &str = "wattrace-otelcol";
+/// A Collector made of some components.
+struct Collector {
+    name: &'static str,
+    /// As it prints it.
+    version: &'static str,
+    /// Of the program that writes its sources.
+    builder: &'static str,
+    manifest: &'static str,
+}
+
+/// The one that the peers tests send to.
+const COLLECTOR: Collector = Collector {
+    name: "wattrace-otelcol",
+    version: "0.162.0-2",
+    builder: "v0.162.0",
+    manifest: include_str!("collector.yaml"),
+};
+
+/// The one that measures its host.
+const HOSTMETRICS: Collector = Collector {
+    name: "wattrace-hostmetrics",
+    version: "0.149.0-1",
+    builder: "v0.149.0",
+    manifest: include_str!("hostmetrics.yaml"),
+};
+
+const NODE_EXPORTER: &str = "node_exporter";
+const NODE_EXPORTER_VERSION: &str = "v1.12.1";
 
 /// Version of Prometheus, as it prints it and as its Go module counts.
 const PROMETHEUS_VERSION: (&str, &str) = ("3.16.0", "v0.316.0");
@@ -41,7 +65,7 @@ fn is_ready(program: &Path, version: &str) -> bool {
 
 /// Peers that are not here in the right version.
 fn absent() -> Result<Vec<String>> {
-    let wanted = [(COLLECTOR, COLLECTOR_VERSION.0), (PROMETHEUS, PROMETHEUS_VERSION.0)];
+    let wanted = [(COLLECTOR.name, COLLECTOR.version), (PROMETHEUS, PROMETHEUS_VERSION.0)];
     let mut absent = Vec::new();
     for (name, version) in wanted {
         let program = program(name)?;
@@ -68,9 +92,7 @@ pub(super) fn install() -> Result<()> {
         say("setup: without go the Collector and Prometheus cannot be built");
         return Ok(());
     };
-    if !is_ready(&program(COLLECTOR)?, COLLECTOR_VERSION.0) {
-        collector(&go)?;
-    }
+    COLLECTOR.build(&go)?;
     if !is_ready(&program(PROMETHEUS)?, PROMETHEUS_VERSION.0) {
         let package = format!("github.com/prometheus/prometheus/cmd/prometheus@{}", PROMETHEUS_VERSION.1);
         let bin = toolchain::tools_root()?.join("bin");
@@ -79,21 +101,48 @@ pub(super) fn install() -> Result<()> {
     Ok(())
 }
 
-fn collector(go: &Path) -> Result<()> {
-    let folder = toolchain::tools_root()?.join("src").join(COLLECTOR);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let manifest = folder.join("manifest.yaml");
-    fs::write(&manifest, COLLECTOR_MANIFEST).with_context(|| format!("cannot write {}", manifest.display()))?;
-    let builder = format!("go.opentelemetry.io/collector/cmd/builder@{}", COLLECTOR_VERSION.1);
-    shell::run(go_install(go, &folder, SMALL).arg(builder))?;
-    // It writes the sources and then tidies the modules, and stops at those that only the tests of components
-    // import and no proxy has. Go's own tidy can pass over them.
-    let mut generate = shell::command(folder.join("builder"));
-    shell::succeeds(generate.current_dir(&folder).args(["--config=manifest.yaml", "--skip-compilation"]))?;
-    let sources = folder.join("build");
-    shell::succeeds(in_folder(go, &sources).args(["mod", "tidy", "-e"]))?;
-    let out = program(COLLECTOR)?;
-    shell::run(in_folder(go, &sources).args(["build", "-trimpath", "-ldflags", SMALL, "-o"]).arg(out).arg("."))
+/// What a host would run instead of the agent: `node_exporter`, and a Collector that measures its host; built where
+/// they are not here.
+pub fn baselines() -> Result<[PathBuf; 2]> {
+    let go =
+        go().context("node_exporter and the Collector are built with go (version 1.25 or later), and there is none")?;
+    HOSTMETRICS.build(&go)?;
+    let node_exporter = program(NODE_EXPORTER)?;
+    if !node_exporter.is_file() {
+        let package = format!("github.com/prometheus/node_exporter@{NODE_EXPORTER_VERSION}");
+        shell::run(go_install(&go, &toolchain::tools_root()?.join("bin"), SMALL).arg(package))?;
+    }
+    Ok([node_exporter, program(HOSTMETRICS.name)?])
+}
+
+/// The Collector that takes OTLP and keeps it, where it is built.
+pub fn collector() -> Result<PathBuf> {
+    let go = go().context("the Collector is built with go (version 1.25 or later), and there is none")?;
+    COLLECTOR.build(&go)?;
+    program(COLLECTOR.name)
+}
+
+impl Collector {
+    /// Builds it where it is not here.
+    fn build(&self, go: &Path) -> Result<()> {
+        let out = program(self.name)?;
+        if is_ready(&out, self.version) {
+            return Ok(());
+        }
+        let folder = toolchain::tools_root()?.join("src").join(self.name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let manifest = folder.join("manifest.yaml");
+        fs::write(&manifest, self.manifest).with_context(|| format!("cannot write {}", manifest.display()))?;
+        let builder = format!("go.opentelemetry.io/collector/cmd/builder@{}", self.builder);
+        shell::run(go_install(go, &folder, SMALL).arg(builder))?;
+        // It writes the sources and then tidies the modules, and stops at those that only the tests of components
+        // import and no proxy has. Go's own tidy can pass over them.
+        let mut generate = shell::command(folder.join("builder"));
+        shell::succeeds(generate.current_dir(&folder).args(["--config=manifest.yaml", "--skip-compilation"]))?;
+        let sources = folder.join("build");
+        shell::succeeds(in_folder(go, &sources).args(["mod", "tidy", "-e"]))?;
+        shell::run(in_folder(go, &sources).args(["build", "-trimpath", "-ldflags", SMALL, "-o"]).arg(out).arg("."))
+    }
 }
 
 /// `go install` of what the caller names.
