@@ -45,7 +45,7 @@ fn a_thread_that_is_never_switched_out() {
         let mut pipeline = pipeline();
         load.go();
         load.line();
-        pipeline.tick().unwrap();
+        pipeline.read().unwrap();
         pipeline.close();
         let (first, start) = (switches(load.child.id()), clock::monotonic());
         let before = account(&pipeline, &cgroup.name).cpu;
@@ -104,7 +104,7 @@ fn cgroups_that_die_inside_the_window_keep_name_and_time() {
     let truth = [older.cpu() - before, younger.cpu()];
     older.remove();
     younger.remove();
-    pipeline.tick().unwrap();
+    pipeline.read().unwrap();
     let interval = pipeline.close();
     assert_agrees("removed", account(&pipeline, &older.name).cpu, truth[0], Nanos::from_millis(1));
     assert_agrees("lived 50 ms", account(&pipeline, &younger.name).cpu, truth[1], Nanos::from_millis(1));
@@ -152,7 +152,7 @@ fn reading_as_fast_as_possible_counts_nothing_twice() {
     let mut last = None;
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
-        pipeline.tick().unwrap();
+        pipeline.read().unwrap();
         readings += 1;
         if readings.is_multiple_of(64) {
             let interval = pipeline.close();

@@ -23,7 +23,7 @@ use crate::{
         cgroupfs::{self, Mode},
         lockdown,
     },
-    samples::{EnergySource, ZoneReading, usage::Load},
+    samples::{EnergySource, ZoneReading, load::Load},
 };
 
 /// How long a meter is given to advance.

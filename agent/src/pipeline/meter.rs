@@ -12,8 +12,7 @@ use crate::{
         powercap::{self, Powercap, SkipReason},
     },
     samples::{
-        EnergySource, Instant, Scope, ZoneInfo, ZoneKey, ZoneKind, ZoneReading, counter, machine::Processor,
-        usage::Load,
+        EnergySource, Instant, Scope, ZoneInfo, ZoneKey, ZoneKind, ZoneReading, counter, load::Load, machine::Processor,
     },
     units::{Microjoules, Nanos, Watts},
 };

@@ -24,7 +24,8 @@ use crate::{
     probes::{cgroupfs, host},
     samples::{
         ZoneKey,
-        usage::{Load, UsageSample, UsageTracker},
+        load::{Load, LoadTracker},
+        usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
     telemetry::describe::TelemetryRecord,
@@ -39,6 +40,7 @@ pub mod state;
 
 use factors::FactorsError;
 use meter::{Chosen, Meter};
+use owners::CROWDED;
 use sources::{Sources, SourcesError};
 use state::{Saved, SavedZone};
 
@@ -99,6 +101,7 @@ pub struct Pipeline {
     /// Identities of cgroups.
     registry: Registry,
     usage: UsageTracker,
+    load: LoadTracker,
     zones: ZoneTracker,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
@@ -135,12 +138,14 @@ impl Pipeline {
             idle_watts: options.config.energy.idle,
             ledger: Ledger::default(),
             usage: UsageTracker::default(),
+            load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             crowded_since: BTreeSet::new(),
             seen: BTreeMap::new(),
             intervals: 0,
         };
         pipeline.usage.observe(&first);
+        pipeline.load.observe(first.at, &first.cpus);
         if let Some(saved) = saved {
             pipeline.resume(saved, host::boot_id(root).as_deref());
         }
@@ -201,16 +206,17 @@ impl Pipeline {
         self.run_while(deadline, || true)
     }
 
-    /// As [`Pipeline::run_until`], but ends with a last tick once `go_on` says no: it is asked at least once a second.
+    /// As [`Pipeline::run_until`], but ends with a last reading once `go_on` says no: it is asked at least once a second.
     pub fn run_while(&mut self, deadline: Nanos, go_on: impl Fn() -> bool) -> Result<(), SourcesError> {
         let mut next_tick = (sources::monotonic() + self.longest_tick()).min(deadline);
         loop {
+            let is_over = !go_on();
             let now = sources::monotonic();
-            if now >= next_tick || !go_on() {
+            if is_over || now >= deadline {
+                return self.read();
+            }
+            if now >= next_tick {
                 self.tick()?;
-                if next_tick >= deadline || !go_on() {
-                    return Ok(());
-                }
                 // What was missed meanwhile cannot be made up for by reading more often now.
                 next_tick = (next_tick + self.longest_tick()).max(now).min(deadline);
                 continue;
@@ -220,15 +226,33 @@ impl Pipeline {
         }
     }
 
-    /// One reading of everything.
+    /// Reads the meter, and how busy the CPUs were meanwhile. Who kept them busy is asked only when the kernel's
+    /// tables fill up: it is the dear part of a reading, and the totals are still there at the interval's end.
     pub fn tick(&mut self) -> Result<(), SourcesError> {
-        let changes = self.sources.wait(std::time::Duration::ZERO);
-        self.learn(changes);
+        if self.sources.fullness() >= CROWDED {
+            return self.read();
+        }
+        self.take_changes();
+        let (at, cpus) = self.sources.glance()?;
+        let load = self.load.observe(at, &cpus);
+        self.read_meter(&load);
+        Ok(())
+    }
+
+    /// One reading of everything.
+    pub fn read(&mut self) -> Result<(), SourcesError> {
+        self.take_changes();
         let reading = self.sources.read()?;
-        let load = self.usage.observe(&reading);
+        self.usage.observe(&reading);
+        let load = self.load.observe(reading.at, &reading.cpus);
         self.read_meter(&load);
         self.relieve();
         Ok(())
+    }
+
+    fn take_changes(&mut self) {
+        let changes = self.sources.wait(std::time::Duration::ZERO);
+        self.learn(changes);
     }
 
     /// Ends the interval: attributes it and adds it to the ledger.

@@ -27,7 +27,7 @@ use crate::{
 const STILL_LIVE: u64 = 8;
 
 /// Share of a CPU's table beyond which slots of dead workloads are given back.
-const CROWDED: f64 = 0.5;
+pub(super) const CROWDED: f64 = 0.5;
 
 impl Pipeline {
     /// Takes births and deaths of cgroups.

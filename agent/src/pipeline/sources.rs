@@ -14,13 +14,13 @@ use crate::{
     clock,
     probes::{
         FileError,
-        bpf::{self, CgroupChange, CgroupEvents, Programs, layout::Layouts},
+        bpf::{self, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
         lockdown, process, procfs,
         sys::HandleError,
         topology::{self, Topology},
     },
-    samples::{CpuReading, Place, Reading},
+    samples::{CpuReading, Instant, Place, Reading},
     units::Nanos,
 };
 
@@ -107,34 +107,52 @@ impl Sources {
     /// CPU totals and on-CPU times, as they stand now.
     pub fn read(&mut self) -> Result<Reading, SourcesError> {
         self.follow_hotplug()?;
-        let place = |cpu| self.places.get(&cpu).copied().unwrap_or_default();
-        let online = |cpu| self.topology.cpus.contains_key(&cpu);
-        match &mut self.sched {
+        let Sched::Btf(programs) = &mut self.sched else {
+            let cpus = self.stat()?;
+            return Ok(Reading { at: clock::now(), cpus, times: Vec::new() });
+        };
+        settle(programs, &self.root);
+        let read = programs.times.read(clock::monotonic);
+        Ok(Reading { at: clock::now(), cpus: self.placed(&read.cpus), times: read.times })
+    }
+
+    /// CPU totals alone: a few loads per CPU, however many workloads there are.
+    pub fn glance(&mut self) -> Result<(Instant, Vec<CpuReading>), SourcesError> {
+        self.follow_hotplug()?;
+        let cpus = match &mut self.sched {
             Sched::Btf(programs) => {
-                let root = &self.root;
-                programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
-                let times = programs.times.read(clock::monotonic);
-                let cpus = times.cpus.iter().map(|cpu| CpuReading {
-                    cpu: cpu.cpu,
-                    place: place(cpu.cpu),
-                    busy: cpu.busy_idle.map(|(busy, _)| busy),
-                    idle: cpu.busy_idle.filter(|_| online(cpu.cpu)).map(|(_, idle)| idle),
-                    online: online(cpu.cpu),
-                });
-                Ok(Reading { at: clock::now(), cpus: cpus.collect(), times: times.times })
+                settle(programs, &self.root);
+                let totals = programs.times.totals(clock::monotonic);
+                self.placed(&totals)
             }
-            Sched::Off(_) => {
-                let stat = procfs::cpu_times(&self.root, self.hz).map_err(SourcesError::Stat)?;
-                let cpus = stat.iter().map(|cpu| CpuReading {
-                    cpu: cpu.cpu,
-                    place: place(cpu.cpu),
-                    busy: Some(cpu.busy.saturating_sub(*self.busy_before.entry(cpu.cpu).or_insert(cpu.busy))),
-                    idle: Some(cpu.idle),
-                    online: true,
-                });
-                Ok(Reading { at: clock::now(), cpus: cpus.collect(), times: Vec::new() })
-            }
-        }
+            Sched::Off(_) => self.stat()?,
+        };
+        Ok((clock::now(), cpus))
+    }
+
+    fn placed(&self, totals: &[CpuTotals]) -> Vec<CpuReading> {
+        let online = |cpu| self.topology.cpus.contains_key(&cpu);
+        let placed = |cpu: &CpuTotals| CpuReading {
+            cpu: cpu.cpu,
+            place: self.places.get(&cpu.cpu).copied().unwrap_or_default(),
+            busy: cpu.busy_idle.map(|(busy, _)| busy),
+            idle: cpu.busy_idle.filter(|_| online(cpu.cpu)).map(|(_, idle)| idle),
+            online: online(cpu.cpu),
+        };
+        totals.iter().map(placed).collect()
+    }
+
+    /// The totals that the kernel keeps by itself.
+    fn stat(&mut self) -> Result<Vec<CpuReading>, SourcesError> {
+        let stat = procfs::cpu_times(&self.root, self.hz).map_err(SourcesError::Stat)?;
+        let cpus = stat.iter().map(|cpu| CpuReading {
+            cpu: cpu.cpu,
+            place: self.places.get(&cpu.cpu).copied().unwrap_or_default(),
+            busy: Some(cpu.busy.saturating_sub(*self.busy_before.entry(cpu.cpu).or_insert(cpu.busy))),
+            idle: Some(cpu.idle),
+            online: true,
+        });
+        Ok(cpus.collect())
     }
 
     fn follow_hotplug(&mut self) -> Result<(), SourcesError> {
@@ -211,6 +229,11 @@ impl Sources {
             Sched::Off(_) => 0.0,
         }
     }
+}
+
+/// Has time that no switch told of shared out, before totals are read.
+fn settle(programs: &Programs, root: &Path) {
+    programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
 }
 
 fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>) -> Result<Sched, String> {

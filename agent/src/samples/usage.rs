@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wattrace_common::sched::WorkKey;
 
-use super::{Instant, Place, Reading, Scope};
+use super::{Instant, Place, Reading};
 use crate::units::Nanos;
 
 /// Who used the CPUs in one interval.
@@ -50,25 +50,6 @@ impl UsageSample {
     }
 }
 
-/// How busy the CPUs were between two readings.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Load {
-    /// Length of the span.
-    pub span: Nanos,
-    /// Busy time and online CPUs, by place.
-    pub places: BTreeMap<Place, (Nanos, u64)>,
-}
-
-impl Load {
-    /// Busy share of the CPUs of a scope, 0 to 1; `None` without CPUs or time.
-    pub fn share(&self, scope: Scope) -> Option<f64> {
-        let covered = self.places.iter().filter(|(place, _)| scope.covers(**place));
-        let (busy, cpus) = covered.fold((Nanos(0), 0), |(busy, cpus), (_, (time, more))| (busy + *time, cpus + more));
-        let whole = self.span.0.saturating_mul(cpus);
-        (whole > 0).then(|| (busy.0 as f64 / whole as f64).min(1.0))
-    }
-}
-
 /// What is kept between readings.
 #[derive(Clone, Debug, Default)]
 pub struct UsageTracker {
@@ -85,15 +66,12 @@ pub struct UsageTracker {
 impl UsageTracker {
     /// Takes a reading. The first one only marks where counting starts; what first shows up later began
     /// after it, so that it counts in full.
-    ///
-    /// Returns how busy the CPUs were since the reading before.
-    pub fn observe(&mut self, reading: &Reading) -> Load {
+    pub fn observe(&mut self, reading: &Reading) {
         if !self.started {
             self.sample.from = reading.at;
         }
-        let span = reading.at.monotonic.saturating_sub(self.sample.to.monotonic);
         self.sample.to = reading.at;
-        let load = Load { span, places: self.observe_cpus(reading) };
+        self.observe_cpus(reading);
         let places: BTreeMap<u32, Place> = reading.cpus.iter().map(|cpu| (cpu.cpu, cpu.place)).collect();
         self.active.clear();
         for time in &reading.times {
@@ -109,18 +87,13 @@ impl UsageTracker {
             }
         }
         self.started = true;
-        load
     }
 
-    fn observe_cpus(&mut self, reading: &Reading) -> BTreeMap<Place, (Nanos, u64)> {
-        let mut places: BTreeMap<Place, (Nanos, u64)> = BTreeMap::new();
+    fn observe_cpus(&mut self, reading: &Reading) {
         self.sample.cpus = 0;
         for cpu in &reading.cpus {
-            let (busy, cpus) = places.entry(cpu.place).or_default();
-            *cpus += u64::from(cpu.online);
             if let Some(total) = cpu.busy {
                 let delta = advance(&mut self.busy, cpu.cpu, total, self.started);
-                *busy += delta;
                 *self.sample.busy.entry(cpu.place).or_default() += delta;
             }
             self.sample.cpus += u64::from(cpu.online);
@@ -134,7 +107,6 @@ impl UsageTracker {
                 }
             }
         }
-        places
     }
 
     /// Forgets keys whose counters the reader has given back to the kernel: should one return, it starts from 0.
@@ -156,7 +128,7 @@ impl UsageTracker {
 
 /// The growth of a total, which is kept at its highest. A total seen for the first time grew from 0 when
 /// `from_zero`, else it starts here.
-fn advance<K: Ord>(totals: &mut BTreeMap<K, Nanos>, key: K, total: Nanos, from_zero: bool) -> Nanos {
+pub(super) fn advance<K: Ord>(totals: &mut BTreeMap<K, Nanos>, key: K, total: Nanos, from_zero: bool) -> Nanos {
     let start = if from_zero { Nanos(0) } else { total };
     let highest = totals.entry(key).or_insert(start);
     let delta = total.saturating_sub(*highest);

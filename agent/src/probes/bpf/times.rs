@@ -132,6 +132,19 @@ impl TimeMaps {
         reading
     }
 
+    /// What every CPU did, whoever kept it busy.
+    pub fn totals(&mut self, monotonic: impl Fn() -> Nanos) -> Vec<CpuTotals> {
+        let cpus = 0..self.cpus.len();
+        let totals = (0u32..).zip(cpus).map(|(number, cpu)| {
+            let slot = self.slot(cpu, &monotonic).filter(|slot| slot.last != 0);
+            let busy_idle = slot.map(|slot| self.busy_idle(number, slot));
+            CpuTotals { cpu: number, busy_idle: busy_idle.map(|(busy, idle, _)| (Nanos(busy), Nanos(idle))) }
+        });
+        let totals = totals.collect();
+        self.ask_for_clock_pairs();
+        totals
+    }
+
     fn read_cpu(&mut self, cpu: usize, monotonic: &impl Fn() -> Nanos, reading: &mut TimesReading) {
         let number = u32::try_from(cpu).unwrap_or(u32::MAX);
         let Some(mut before) = self.slot(cpu, monotonic).filter(|slot| slot.last != 0) else {
@@ -175,19 +188,7 @@ impl TimeMaps {
 
     /// Adds the open slice and the per-CPU words to what the table held.
     fn finish(&mut self, cpu: u32, slot: Slot, mut entries: Entries, reading: &mut TimesReading) {
-        let index = cpu as usize;
-        let reached = self.reached.get(index).copied().unwrap_or(0);
-        let now = slot.now.max(slot.last).max(reached);
-        if let Some(reached) = self.reached.get_mut(index) {
-            *reached = now;
-        }
-        let open = now - slot.last;
-        let (mut busy, mut idle) = (slot.busy, slot.idle);
-        if slot.key == WorkKey::IDLE {
-            idle += open;
-        } else {
-            busy += open;
-        }
+        let (busy, idle, open) = self.busy_idle(cpu, slot);
         for (key, time) in [(WorkKey::KERNEL, slot.kernel), (WorkKey::NOBODY, slot.nobody), (WorkKey::REST, slot.rest)]
         {
             if time > 0 || slot.key == key {
@@ -199,6 +200,22 @@ impl TimeMaps {
         }
         reading.cpus.push(CpuTotals { cpu, busy_idle: Some((Nanos(busy), Nanos(idle))) });
         reading.times.append(&mut entries.into_list());
+    }
+
+    /// Busy and idle time with the open slice, and that slice.
+    fn busy_idle(&mut self, cpu: u32, slot: Slot) -> (u64, u64, u64) {
+        let index = cpu as usize;
+        let reached = self.reached.get(index).copied().unwrap_or(0);
+        let now = slot.now.max(slot.last).max(reached);
+        if let Some(reached) = self.reached.get_mut(index) {
+            *reached = now;
+        }
+        let open = now - slot.last;
+        if slot.key == WorkKey::IDLE {
+            (slot.busy, slot.idle + open, open)
+        } else {
+            (slot.busy + open, slot.idle, open)
+        }
     }
 
     fn scan(&self, cpu: usize, entries: &mut Entries) {
