@@ -33,7 +33,7 @@ enum Command {
     Once(Once),
     /// Measure for ever: send over OTLP, serve Prometheus, or show the top workloads each minute.
     #[command(
-        after_help = "Examples:\n  wattrace run\n  wattrace run --endpoint http://localhost:4318 --location FR\n  wattrace run --listen 127.0.0.1:9109 --interval 15s\n\nSIGTERM ends it: what is left is sent, within 10 s. SIGHUP reads the configuration again."
+        after_help = "Examples:\n  wattrace run\n  wattrace run --endpoint http://localhost:4318 --location FR\n  wattrace run --listen 127.0.0.1:9109 --interval 15s\n  wattrace run --interval 5s --top --state-dir ~/.local/state/wattrace\n\nSIGTERM or Ctrl-C ends it: what is left is sent, within 10 s. SIGHUP reads the configuration again."
     )]
     Run(Run),
     /// Say what can be measured here, what cannot, and what to do about it.
@@ -107,13 +107,19 @@ struct Run {
     /// Load no kernel programs: only the whole machine is measured.
     #[arg(long)]
     no_bpf: bool,
+    /// Show a table of the top workloads after each interval.
+    #[arg(long)]
+    top: bool,
+    /// Workloads that --top shows before the rest is summed up.
+    #[arg(long, default_value_t = 10)]
+    rows: usize,
 }
 
 impl From<Run> for run::Request {
     fn from(args: Run) -> Self {
-        let Run { interval, endpoint, listen, location, state_dir, config, root, no_bpf } = args;
+        let Run { interval, endpoint, listen, location, state_dir, config, root, no_bpf, top, rows } = args;
         let flags = Flags { interval, state_dir, log_level: None, location, endpoint, listen };
-        Self { config, flags, variables: commands::variables(), root, no_bpf }
+        Self { config, flags, variables: commands::variables(), root, no_bpf, top: top.then_some(rows) }
     }
 }
 
@@ -166,7 +172,7 @@ impl Cli {
         let (mut out, mut progress) = (WhileRead(io::stdout().lock()), WhileRead(io::stderr()));
         let result = match self.command {
             Command::Once(args) => once::run(&args.into(), &mut out, &mut progress).map_err(|error| fail(&error)),
-            Command::Run(args) => run::run(&args.into(), &mut progress).map_err(|error| fail(&error)),
+            Command::Run(args) => run::run(&args.into(), &mut out).map_err(|error| fail(&error)),
             Command::Doctor(args) => {
                 return doctor::run(&args.into(), &mut out).map_or_else(|error| fail(&error), Into::into);
             }

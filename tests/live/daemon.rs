@@ -7,5 +7,8 @@ mod disk;
 mod figures;
 mod page;
 mod received;
+mod reload;
 mod restart;
+mod scrapers;
+mod service;
 mod signals;

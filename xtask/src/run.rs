@@ -1,30 +1,30 @@
-//! `cargo xtask run`: builds the release program and shows who uses this machine, again and again.
+//! `cargo xtask run`: builds the release program and starts the daemon, with a table of who uses this machine.
 
 use std::{
+    ffi::OsString,
     io::IsTerminal,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
-    time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::shell::{self, say};
 
 /// The rights the agent uses, by their number in `CapEff`.
 const CAPABILITIES: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (2, "CAP_DAC_READ_SEARCH")];
-/// The shortest time between two showings, whatever the program was asked to do.
-const PACE: Duration = Duration::from_secs(2);
+/// Where the daemon serves its page.
+const PAGE: &str = "127.0.0.1:9109";
 
-/// Build wattrace and show who uses this machine, every few seconds, until Ctrl-C
+/// Build wattrace and start the daemon: a table of who uses this machine every few seconds, until Ctrl-C
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask run                  asks for the rights through sudo when it can
-  cargo xtask run -- --json        the rest goes to `wattrace once`
+  cargo xtask run                                     asks for the rights through sudo when it can
+  cargo xtask run -- --endpoint http://localhost:4318 the rest goes to `wattrace run`
 
 Without rights wattrace runs with what it may read, and says what is missing.")]
 pub struct Args {
-    /// Arguments for `wattrace once`; without any, `--interval 5s`, or 10s when not root
+    /// Arguments for `wattrace run`; without any, `--interval 5s --top --listen 127.0.0.1:9109` (10s when not root)
     #[arg(last = true)]
     pub rest: Vec<String>,
 }
@@ -40,35 +40,23 @@ enum Rights {
     Missing,
 }
 
-/// Runs the verb; ends with Ctrl-C, or when the program fails.
+/// Runs the verb: this process becomes the daemon, so that signals and the exit code are the daemon's own.
 pub fn run(args: &Args) -> Result<ExitCode> {
     shell::run(shell::cargo().args(["build", "--release", "-p", "wattrace"]))?;
     let missing = missing_capabilities(&shell::status_field("CapEff:").unwrap_or_default());
     let can_ask = std::io::stdin().is_terminal() && shell::has_program("sudo");
     let rights = rights(missing.is_empty(), can_ask);
     explain(rights, &missing);
-    let program = shell::program("release");
-    loop {
-        let (shown, wall) = shell::timed(|| show(&program, rights, &args.rest));
-        shown?;
-        shell::pause(PACE.saturating_sub(wall));
+    let is_root = shell::is_root() || rights == Rights::Sudo;
+    let variable = |name: &str| std::env::var_os(name);
+    let state = state_dir(is_root, variable("XDG_STATE_HOME"), variable("HOME"));
+    if args.rest.is_empty() {
+        say(format_args!("a table every {}; all figures: http://{PAGE}/metrics; Ctrl-C ends it", interval(is_root)));
     }
+    shell::replace(&mut daemon(&shell::program("release"), rights, is_root, state.as_deref(), &args.rest))
 }
 
-fn show(program: &Path, rights: Rights, rest: &[String]) -> Result<()> {
-    let mut command = once(program, rights, rest);
-    let is_terminal = std::io::stdout().is_terminal();
-    if !is_terminal {
-        return shell::run(&mut command);
-    }
-    // The figures are there after the interval only: what was shown stays until then.
-    let output = shell::output(&mut command)?;
-    print!("\x1b[2J\x1b[H{output}");
-    ensure!(!output.is_empty(), "`{}` printed nothing", shell::shown(&command));
-    Ok(())
-}
-
-fn once(program: &Path, rights: Rights, rest: &[String]) -> Command {
+fn daemon(program: &Path, rights: Rights, is_root: bool, state: Option<&Path>, rest: &[String]) -> Command {
     let mut command = match rights {
         Rights::Sudo => shell::command("sudo"),
         Rights::Held | Rights::Missing => shell::command(program),
@@ -76,18 +64,30 @@ fn once(program: &Path, rights: Rights, rest: &[String]) -> Command {
     if rights == Rights::Sudo {
         command.arg("--").arg(program);
     }
-    command.arg("once");
+    command.arg("run");
     if rest.is_empty() {
-        command.args(["--interval", interval(rights, shell::is_root())])
-    } else {
-        command.args(rest)
-    };
+        command.args(["--interval", interval(is_root), "--top", "--listen", PAGE]);
+    }
+    if let Some(state) = state.filter(|_| !rest.iter().any(|arg| arg.starts_with("--state-dir"))) {
+        command.arg("--state-dir").arg(state);
+    }
+    command.args(rest);
     command
 }
 
 /// Short intervals are for root: fine-grained energy readings are a side channel.
-const fn interval(rights: Rights, is_root: bool) -> &'static str {
-    if is_root || matches!(rights, Rights::Sudo) { "5s" } else { "10s" }
+const fn interval(is_root: bool) -> &'static str {
+    if is_root { "5s" } else { "10s" }
+}
+
+/// Where totals are kept; `None`: where root's daemon keeps them.
+fn state_dir(is_root: bool, state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |text: OsString| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
+    let of_user = || {
+        let base = state_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".local/state")));
+        base.unwrap_or_else(|| shell::root().join("target")).join("wattrace")
+    };
+    (!is_root).then(of_user)
 }
 
 const fn rights(are_held: bool, can_ask: bool) -> Rights {
@@ -136,16 +136,31 @@ mod tests {
     }
 
     #[test]
-    fn short_intervals_are_for_root() {
-        assert_eq!(interval(Rights::Held, true), "5s");
-        assert_eq!(interval(Rights::Held, false), "10s");
-        assert_eq!(interval(Rights::Sudo, false), "5s");
+    fn arguments_replace_the_defaults_but_not_where_totals_are_kept() {
+        let line = |rights, is_root: bool, rest: &[&str]| {
+            let rest: Vec<String> = rest.iter().map(|arg| (*arg).to_owned()).collect();
+            let state = (!is_root).then(|| Path::new("/s"));
+            shell::shown(&daemon(Path::new("/x/wattrace"), rights, is_root, state, &rest))
+        };
+        let page = "--top --listen 127.0.0.1:9109";
+        assert_eq!(line(Rights::Sudo, true, &[]), format!("sudo -- /x/wattrace run --interval 5s {page}"));
+        assert_eq!(line(Rights::Held, true, &["--top"]), "wattrace run --top");
+        assert_eq!(line(Rights::Missing, false, &[]), format!("wattrace run --interval 10s {page} --state-dir /s"));
+        assert_eq!(line(Rights::Missing, false, &["--top"]), "wattrace run --state-dir /s --top");
+        assert_eq!(line(Rights::Missing, false, &["--state-dir=/t"]), "wattrace run --state-dir=/t");
     }
 
     #[test]
-    fn arguments_replace_the_default_interval() {
-        let line = |rights, rest: &[String]| shell::shown(&once(Path::new("/x/wattrace"), rights, rest));
-        assert_eq!(line(Rights::Sudo, &[]), "sudo -- /x/wattrace once --interval 5s");
-        assert_eq!(line(Rights::Sudo, &["--json".to_owned()]), "sudo -- /x/wattrace once --json");
+    fn totals_are_kept_where_the_user_may_write() {
+        let text = |text: &str| Some(OsString::from(text));
+        for (is_root, state_home, home, expected) in [
+            (true, text("/st"), text("/u"), None),
+            (false, text("/st"), text("/u"), Some(PathBuf::from("/st/wattrace"))),
+            (false, text("relative"), text("/u"), Some(PathBuf::from("/u/.local/state/wattrace"))),
+            (false, None, text("/u"), Some(PathBuf::from("/u/.local/state/wattrace"))),
+            (false, None, None, Some(shell::root().join("target/wattrace"))),
+        ] {
+            assert_eq!(state_dir(is_root, state_home, home), expected);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     fmt::Display,
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -62,6 +63,12 @@ pub fn succeeds(command: &mut Command) -> Result<bool> {
     say(format_args!("run `{}`", shown(command)));
     let status = command.status().with_context(|| format!("cannot start `{}`", shown(command)))?;
     Ok(status.success())
+}
+
+/// Says a command and lets it take the place of this process; returns only when it cannot start.
+pub fn replace(command: &mut Command) -> Result<ExitCode> {
+    say(format_args!("run `{}`", shown(command)));
+    Err(command.exec()).with_context(|| format!("cannot start `{}`", shown(command)))
 }
 
 /// Runs a command silently; whether it started and succeeded.
@@ -166,7 +173,7 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 }
 
 /// Waits.
-#[expect(clippy::disallowed_methods, reason = "there is no condition to wait for between two runs of a display loop")]
+#[expect(clippy::disallowed_methods, reason = "a machine that settles shows no condition to wait for")]
 pub fn pause(span: Duration) {
     std::thread::sleep(span);
 }

@@ -139,6 +139,18 @@ impl Ledger {
         }
     }
 
+    /// What came since `before`, an earlier state of the same ledger from which nobody was retired meanwhile; workloads
+    /// that used nothing are left out. It closes if both do.
+    pub fn since(&self, before: &Self) -> Self {
+        let accounts = self.accounts.iter().map(|(id, now)| (id.clone(), now.since(before.accounts.get(id))));
+        let zones = self.zones.iter().map(|(key, now)| (*key, now.since(before.zones.get(key))));
+        Self {
+            accounts: accounts.filter(|(_, account)| account.is_used()).collect(),
+            zones: zones.collect(),
+            retired: BTreeMap::new(),
+        }
+    }
+
     /// Energy of retired workloads, by kind of zone.
     pub fn retired(&self) -> &BTreeMap<ZoneKind, Microjoules> {
         &self.retired
@@ -174,7 +186,43 @@ fn grown(total: Grams, by: Grams) -> Grams {
     Grams((total.0 + by.0.max(0.0)).min(f64::MAX))
 }
 
+impl Account {
+    fn since(&self, before: Option<&Self>) -> Self {
+        let Some(before) = before else { return self.clone() };
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            energy: grown_by(&self.energy, &before.energy, Microjoules::saturating_sub),
+            operational: Grams((self.operational.0 - before.operational.0).max(0.0)),
+            ..self.clone()
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.cpu.0 > 0 || self.energy.values().any(|energy| energy.0 > 0)
+    }
+}
+
+fn grown_by<K: Copy + Ord, V: Copy + Default>(
+    now: &BTreeMap<K, V>,
+    before: &BTreeMap<K, V>,
+    minus: impl Fn(V, V) -> V,
+) -> BTreeMap<K, V> {
+    now.iter().map(|(key, value)| (*key, minus(*value, before.get(key).copied().unwrap_or_default()))).collect()
+}
+
 impl ZoneAccount {
+    fn since(&self, before: Option<&Self>) -> Self {
+        let Some(before) = before else { return self.clone() };
+        Self {
+            key: self.key,
+            measured: self.measured.saturating_sub(before.measured),
+            idle: self.idle.saturating_sub(before.idle),
+            residual: self.residual.saturating_sub(before.residual),
+            covered: self.covered.saturating_sub(before.covered),
+            unknown: grown_by(&self.unknown, &before.unknown, Nanos::saturating_sub),
+        }
+    }
+
     const fn new(key: ZoneKey) -> Self {
         let none = Microjoules(0);
         Self { key, measured: none, idle: none, residual: none, covered: Nanos(0), unknown: BTreeMap::new() }

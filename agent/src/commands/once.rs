@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    attribution::ledger::Ledger,
     config::{self, ConfigError, Flags, SHORTEST_UNPRIVILEGED, Variables},
     outputs::{
         console, json,
@@ -68,16 +69,16 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     let options = options(request)?;
     let mut pipeline = Pipeline::start(&request.root, &options)?;
     let started = sources::monotonic();
-    explain(&pipeline, progress)?;
+    notes(&pipeline).iter().try_for_each(|note| writeln!(progress, "{note}"))?;
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
     let closed = pipeline.finish();
-    let report = report(&pipeline, &closed);
+    let report = report(&pipeline, &closed, &pipeline.ledger);
     if request.json {
         json::write(&report, out)?;
     } else {
-        out.write_all(console::table(&report, request.rows).as_bytes())?;
+        out.write_all(console::table(&report, request.rows, " or --json").as_bytes())?;
     }
     Ok(out.flush()?)
 }
@@ -102,39 +103,39 @@ fn interval(asked: Option<Duration>) -> Result<Duration, OnceError> {
     Ok(interval)
 }
 
-/// Says what is not measured, why, and what to do about it.
-pub(super) fn explain(pipeline: &Pipeline, progress: &mut impl Write) -> std::io::Result<()> {
+/// What is not measured, why, and what to do about it, in sentences.
+pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
+    let mut notes = Vec::new();
     match &pipeline.sources.sched {
         Sched::Off(reason) => {
-            writeln!(progress, "no figures per workload: {reason}")?;
             let known = !matches!(pipeline.meter.meter, Meter::None);
             let energy = if known { ", energy and carbon" } else { "" };
-            writeln!(progress, "still shown: CPU time{energy} of the whole machine")?;
+            notes.push(format!("no figures per workload: {reason}"));
+            notes.push(format!("still shown: CPU time{energy} of the whole machine"));
         }
         Sched::Btf(programs) => {
-            if let Err(reason) = &programs.cgroups {
-                writeln!(progress, "cgroups that live shorter than the interval stay without a name: {reason}")?;
-            }
-            if let Err(reason) = &pipeline.sources.cgroups {
-                writeln!(progress, "no cgroup names: {reason}")?;
-            }
+            let short = programs.cgroups.as_ref().err();
+            notes.extend(
+                short.map(|why| format!("cgroups that live shorter than the interval stay without a name: {why}")),
+            );
+            notes.extend(pipeline.sources.cgroups.as_ref().err().map(|why| format!("no cgroup names: {why}")));
         }
     }
-    for reason in pipeline.meter.not_measured() {
-        writeln!(progress, "not measured: {reason}")?;
-    }
+    notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));
     let instead = match &pipeline.meter.meter {
-        Meter::Powercap(_) => return Ok(()),
+        Meter::Powercap(_) => return notes,
         Meter::Model(_) => "energy is modelled",
         Meter::None => "no energy",
     };
-    pipeline.meter.passed_over.iter().try_for_each(|reason| writeln!(progress, "{instead}: {reason}"))
+    notes.extend(pipeline.meter.passed_over.iter().map(|why| format!("{instead}: {why}")));
+    notes
 }
 
-fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval) -> Report<'a> {
+/// The interval as it is shown, with the totals of `ledger`.
+pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger: &'a Ledger) -> Report<'a> {
     Report {
         usage: &interval.usage,
-        ledger: &pipeline.ledger,
+        ledger,
         footprint: &interval.footprint,
         factors: &pipeline.factors,
         floors: &interval.floors,

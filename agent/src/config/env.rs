@@ -16,16 +16,15 @@ use super::{
 pub type Variables = BTreeMap<String, String>;
 
 /// Variables that are no option's, and what is made of them; for the reference.
-pub(super) const OTHERS: [(&str, &str); 5] = [
+pub(super) const OTHERS: [(&str, &str); 4] = [
     (DISABLED, "`true` turns the OTLP export off; only the flag `--endpoint` beats it."),
-    (SERVICE_NAME, "The agent's own `service.name`; beats the one in `OTEL_RESOURCE_ATTRIBUTES`."),
     (PROTOCOL, "Only `http/protobuf` is spoken; others are refused. Beats the next one."),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "The same, for all signals."),
     (TEMPORALITY, "Only `cumulative` is offered; others are refused."),
 ];
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
-const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL";
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 
@@ -37,19 +36,25 @@ pub(super) fn read(variables: &Variables, settings: &mut Settings, found: &mut V
     for option in &OPTIONS {
         let Some((name, text)) = first(variables, option.variables) else { continue };
         match value(&option.kind, text) {
+            Ok(Value::Table(table)) if name == ATTRIBUTES => attributes(option.key, table, settings),
             Ok(value) => settings.set(option.key, value, Origin::Variable(name)),
             Err(what) => found.push(mistake(name, format!("{} {what}", option.key))),
         }
-    }
-    if let Some((name, text)) = first(variables, &[SERVICE_NAME]) {
-        let service = BTreeMap::from([("service.name".to_owned(), text.to_owned())]);
-        settings.set("resource.attributes", Value::Table(service), Origin::Variable(name));
     }
     match first(variables, &[DISABLED]).map(|(name, text)| (name, switch(text))) {
         Some((name, Ok(true))) => settings.set("otlp.endpoint", Value::text(single::OFF), Origin::Variable(name)),
         Some((name, Err(what))) => found.push(mistake(name, format!("the switch {what}"))),
         Some((_, Ok(false))) | None => found.extend(refusals(variables)),
     }
+}
+
+/// The standard puts the agent's own name among the attributes. It is weaker than the variable that is the name's own, which
+/// comes later in the table.
+fn attributes(key: &'static str, mut table: BTreeMap<String, String>, settings: &mut Settings) {
+    if let Some(name) = table.remove(single::SERVICE_NAME) {
+        settings.set("resource.service_name", Value::Text(name), Origin::Variable(ATTRIBUTES));
+    }
+    settings.set(key, Value::Table(table), Origin::Variable(ATTRIBUTES));
 }
 
 /// What others offer and this program does not.

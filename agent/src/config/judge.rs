@@ -217,7 +217,10 @@ impl Judge<'_> {
 
     fn resource(&mut self) -> Resource {
         let each = self.each("resource.attributes", |said| table(said, single::attributes));
-        Resource { attributes: each.into_iter().flatten().flatten().collect() }
+        Resource {
+            attributes: each.into_iter().flatten().flatten().collect(),
+            service_name: self.text("resource.service_name", single::attribute),
+        }
     }
 }
 

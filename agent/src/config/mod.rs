@@ -24,7 +24,7 @@ pub use env::Variables;
 pub use flags::Flags;
 pub use print::defaults_file;
 pub use reference::reference;
-pub use reload::{Reload, reload};
+pub use reload::{Reload, reload, taken_over};
 pub use settings::{Mistake, Origin};
 pub use valid::{
     Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Otlp, Prometheus, Resource,

@@ -85,7 +85,7 @@ pub(super) const SECTIONS: [Section; 6] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 21] = [
+pub(super) const OPTIONS: [Opt; 22] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -213,7 +213,7 @@ pub(super) const OPTIONS: [Opt; 21] = [
         key: "otlp.certificate",
         kind: Kind::Text("an absolute path"),
         variables: &["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
-        reload: false,
+        reload: true,
         example: "\"/etc/wattrace/ca.pem\"",
         help: "Certificates (PEM) to trust instead of the system's.",
     },
@@ -221,7 +221,7 @@ pub(super) const OPTIONS: [Opt; 21] = [
         key: "otlp.client_certificate",
         kind: Kind::Text("an absolute path"),
         variables: &["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
-        reload: false,
+        reload: true,
         example: "\"/etc/wattrace/client.pem\"",
         help: "Certificate (PEM) by which the agent shows who it is; needs client_key.",
     },
@@ -229,7 +229,7 @@ pub(super) const OPTIONS: [Opt; 21] = [
         key: "otlp.client_key",
         kind: Kind::Text("an absolute path"),
         variables: &["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
-        reload: false,
+        reload: true,
         example: "\"/etc/wattrace/client.key\"",
         help: "Private key (PEM) of client_certificate.",
     },
@@ -255,7 +255,15 @@ pub(super) const OPTIONS: [Opt; 21] = [
         variables: &["OTEL_RESOURCE_ATTRIBUTES"],
         reload: true,
         example: "{ \"deployment.environment.name\" = \"production\" }",
-        help: "Attributes added to every resource that has none of that name. A stronger origin adds to them, and wins name by name.",
+        help: "Attributes added to every resource that has none of that name; on the Prometheus page they stand in target_info. service.*, host.id and wattrace.* cannot be set. A stronger origin adds to them, and wins name by name.",
+    },
+    Opt {
+        key: "resource.service_name",
+        kind: Kind::Text("a name"),
+        variables: &["OTEL_SERVICE_NAME"],
+        reload: true,
+        example: "\"wattrace-lab\"",
+        help: "service.name of the agent's own resource instead of \"agent\"; node and workloads keep theirs, by which their totals are kept. A service.name in OTEL_RESOURCE_ATTRIBUTES is taken for it too.",
     },
 ];
 

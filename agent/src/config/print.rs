@@ -14,11 +14,13 @@ use super::{
 pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
     let Config { agent, energy, carbon, otlp, prometheus, resource } = config;
     let Prometheus { listen } = prometheus;
-    let Resource { attributes } = resource;
+    let Resource { attributes, service_name } = resource;
     let all = agent_values(agent).into_iter().chain(energy_values(energy)).chain(carbon_values(carbon));
-    let all = all
-        .chain(otlp_values(otlp))
-        .chain([("prometheus.listen", listen.as_ref().map(Value::text)), ("resource.attributes", table(attributes))]);
+    let all = all.chain(otlp_values(otlp)).chain([
+        ("prometheus.listen", listen.as_ref().map(Value::text)),
+        ("resource.attributes", table(attributes)),
+        ("resource.service_name", service_name.as_ref().map(Value::text)),
+    ]);
     all.filter_map(|(key, value)| Some((key, value?))).collect()
 }
 

@@ -12,6 +12,8 @@ use crate::units::Bytes;
 
 /// Turns an export off, in place of an address.
 pub(super) const OFF: &str = "off";
+/// The attribute by which the agent itself is named.
+pub(super) const SERVICE_NAME: &str = "service.name";
 /// What the OTLP specification appends to a base endpoint.
 pub(super) const METRICS_PATH: &str = "/v1/metrics";
 
@@ -163,14 +165,27 @@ fn is_token(c: char) -> bool {
 
 pub(super) fn attributes(table: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, String> {
     const NAME_CHARS: RangeInclusive<usize> = 1..=128;
-    const VALUE_BYTES: RangeInclusive<usize> = 1..=1024;
     for (name, value) in table {
         if !NAME_CHARS.contains(&name.len()) || !name.chars().all(|c| c.is_ascii_graphic()) {
             return Err(format!("has the name {name:?}: use 1 to 128 visible ASCII characters"));
         }
-        if !VALUE_BYTES.contains(&value.len()) || value.contains(|c: char| c.is_control()) {
-            return Err(format!("has a value for {name:?} that is empty, over 1024 bytes, or has control characters"));
+        if name == SERVICE_NAME {
+            return Err(format!(
+                "has {name:?}, which names one resource alone: give the agent's as resource.service_name"
+            ));
         }
+        if name == "host.id" || ["service.", "wattrace."].iter().any(|own| name.starts_with(own)) {
+            return Err(format!("has {name:?}, by which resources are told apart: leave it out"));
+        }
+        attribute(value).map_err(|what| format!("has a value for {name:?} that {what}"))?;
     }
     Ok(table.clone())
+}
+
+pub(super) fn attribute(value: &str) -> Result<String, String> {
+    const VALUE_BYTES: RangeInclusive<usize> = 1..=1024;
+    if !VALUE_BYTES.contains(&value.len()) || value.contains(|c: char| c.is_control()) {
+        return Err("is empty, over 1024 bytes, or has control characters".to_owned());
+    }
+    Ok(value.to_owned())
 }

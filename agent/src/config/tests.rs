@@ -133,6 +133,15 @@ fn values_out_of_range_are_said() {
         ("otlp.headers.Host = \"c\"", "1: otlp.headers has \"Host\", which the exporter sets itself"),
         ("otlp.headers = { a = \"1\", A = \"2\" }", "1: otlp.headers has \"a\" twice"),
         ("resource.attributes.\"\" = \"c\"", "1: resource.attributes has the name \"\""),
+        (
+            "resource.attributes.\"service.name\" = \"c\"",
+            "1: resource.attributes has \"service.name\", which names one",
+        ),
+        (
+            "resource.attributes.\"host.id\" = \"c\"",
+            "1: resource.attributes has \"host.id\", by which resources are told",
+        ),
+        ("resource.attributes.\"wattrace.x\" = \"c\"", "1: resource.attributes has \"wattrace.x\", by which resources"),
         ("resource.attributes.a = \"\"", "1: resource.attributes has a value for \"a\" that is empty"),
     ]);
 }

@@ -187,7 +187,8 @@ pub struct Prometheus {
 /// What all exported series say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
-    /// Added to each Resource that has no attribute of that name: `service.name` so names the agent, since
-    /// workloads have their own.
+    /// Added to each Resource that has no attribute of that name; none of the names by which entities are told apart.
     pub attributes: BTreeMap<String, String>,
+    /// `service.name` of the agent's own Resource; `None`: `agent`.
+    pub service_name: Option<String>,
 }

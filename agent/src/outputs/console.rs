@@ -8,9 +8,9 @@ use crate::{
     units::{Microjoules, Nanos},
 };
 
-/// The whole table, `rows` workloads of it.
-pub fn table(report: &Report<'_>, rows: usize) -> String {
-    [heading(report), workloads(report, rows), books(report), notes(report)].concat()
+/// The whole table, `rows` workloads of it; `or` says how else the rest can be had, ` or --json`.
+pub fn table(report: &Report<'_>, rows: usize, or: &str) -> String {
+    [heading(report), workloads(report, rows, or), books(report), notes(report)].concat()
 }
 
 fn heading(report: &Report<'_>) -> String {
@@ -49,7 +49,7 @@ fn grid(report: &Report<'_>) -> String {
     )
 }
 
-fn workloads(report: &Report<'_>, rows: usize) -> String {
+fn workloads(report: &Report<'_>, rows: usize, or: &str) -> String {
     let ranked = report.ranked();
     let (shown, rest) = ranked.split_at(ranked.len().min(rows));
     let mut text = format!("{:<44} {:<13} {:>9} {:>11} {:>8} {:>9}\n", "WORKLOAD", "KIND", "CPU s", "J", "W", "mgCO2e");
@@ -57,7 +57,7 @@ fn workloads(report: &Report<'_>, rows: usize) -> String {
         text.push_str(&row(report, &clip(&account.workload.name, 44), account.workload.kind.name(), &[account]));
     }
     if !rest.is_empty() {
-        let more = format!("… {} more (--rows {} or --json)", rest.len(), ranked.len());
+        let more = format!("… {} more (--rows {}{or})", rest.len(), ranked.len());
         text.push_str(&row(report, &more, "", rest));
     }
     text
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_table_says_everything_once() {
-        let text = table(&Example::new().report(), 20);
+        let text = table(&Example::new().report(), 20, " or --json");
         let expected = "\
 2.0 s on 4 CPUs, 25.0 % busy
 energy  rapl_powercap (measured), scope package+dram, ±5 %: intel-rapl:0
@@ -159,7 +159,7 @@ lost    sched.map_full 3
 
     #[test]
     fn nothing_in_a_name_steers_a_terminal() {
-        let text = table(&Example::new().report(), 20);
+        let text = table(&Example::new().report(), 20, " or --json");
         let steers = |c: char| c != '\n' && (c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c));
         assert!(HOSTILE.contains(steers) && !text.contains(steers), "{text}");
         assert_eq!(text.lines().count(), 14, "{text}");
@@ -180,7 +180,7 @@ lost    sched.map_full 3
     #[test]
     fn rows_that_are_not_shown_are_summed_up_exactly() {
         let example = Example::new();
-        let text = table(&example.report(), 1);
+        let text = table(&example.report(), 1, " or --json");
         let rows: Vec<&str> = text.lines().skip(5).take_while(|line| !line.is_empty()).collect();
         assert_eq!(
             rows,
@@ -189,7 +189,7 @@ lost    sched.map_full 3
                 "… 2 more (--rows 3 or --json)                                  0.800       8.800    4.400     0.750",
             ]
         );
-        let none = table(&example.report(), 0);
+        let none = table(&example.report(), 0, " or --json");
         assert!(
             none.contains("… 3 more (--rows 3 or --json)                                  2.000      22.000"),
             "{none}"
@@ -200,14 +200,14 @@ lost    sched.map_full 3
     fn what_is_unknown_is_no_figure() {
         let mut example = Example::new();
         example.footprint.covered = Nanos(0);
-        let text = table(&example.report(), 20);
+        let text = table(&example.report(), 20, " or --json");
         let row = "ssh.service                                  systemd_unit      1.200           -        -         -";
         assert!(text.lines().any(|line| line == row), "{text}");
         assert!(!text.contains("books"), "there is nothing to close: {text}");
         let mut report = example.report();
         report.energy.source = EnergySource::None;
         "no meter".clone_into(&mut report.energy.description);
-        assert!(table(&report, 20).contains("\nenergy  unknown: no meter\n"));
+        assert!(table(&report, 20, " or --json").contains("\nenergy  unknown: no meter\n"));
     }
 
     #[test]
@@ -216,7 +216,7 @@ lost    sched.map_full 3
         let mut record = crate::attribution::ledger::Record::from(&example.ledger);
         record.zones[0].measured += Microjoules(1);
         example.ledger = record.into();
-        assert!(table(&example.report(), 20).contains("measured 33.000001 J = workloads 22.000000"));
-        assert!(table(&example.report(), 20).contains("(OPEN: please report this)"));
+        assert!(table(&example.report(), 20, " or --json").contains("measured 33.000001 J = workloads 22.000000"));
+        assert!(table(&example.report(), 20, " or --json").contains("(OPEN: please report this)"));
     }
 }

@@ -24,23 +24,23 @@ use crate::{
 };
 
 /// A name that tries to clear the screen and to turn the line around.
-pub(super) const HOSTILE: &str = "evil\u{1b}[2J\n\u{9b}1A\u{202e}gpj";
+pub(crate) const HOSTILE: &str = "evil\u{1b}[2J\n\u{9b}1A\u{202e}gpj";
 
 const SPAN: Nanos = Nanos::from_secs(2);
 
 /// What a report refers to.
-pub(super) struct Example {
-    pub(super) usage: UsageSample,
-    pub(super) ledger: Ledger,
-    pub(super) footprint: Footprint,
-    pub(super) factors: Factors,
-    pub(super) floors: BTreeMap<ZoneKey, Floor>,
-    pub(super) hardware: Vec<ZoneSample>,
+pub(crate) struct Example {
+    pub(crate) usage: UsageSample,
+    pub(crate) ledger: Ledger,
+    pub(crate) footprint: Footprint,
+    pub(crate) factors: Factors,
+    pub(crate) floors: BTreeMap<ZoneKey, Floor>,
+    pub(crate) hardware: Vec<ZoneSample>,
 }
 
 impl Example {
     /// The whole interval: 2 s of 4 CPUs on two sockets, and of the energy all but socket 1's.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let zones = vec![
             books(PACKAGE[0], [30_000_000, 10_000_000], [12_000_001, 5_000_002, 2_999_997]),
             ZoneBooks { sample: unknown(PACKAGE[1]), ..books(PACKAGE[1], [0, 0], [0, 0, 0]) },
@@ -76,7 +76,7 @@ impl Example {
     }
 
     /// As `once` shows it.
-    pub(super) fn report(&self) -> Report<'_> {
+    pub(crate) fn report(&self) -> Report<'_> {
         Report {
             usage: &self.usage,
             ledger: &self.ledger,

@@ -3,48 +3,44 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
-    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool, atomic::Ordering},
-    thread::JoinHandle,
+    net::SocketAddr,
+    sync::Arc,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
-use axum::{Router, http::header::CONTENT_TYPE, routing::get};
-use tokio::{
-    runtime,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::{runtime, sync::watch, task};
 
+use self::{destination::Destination, page::Page, signals::Caught};
 use super::{
     otlp::{
-        Encoder,
         http::Client,
-        queue::Batch,
-        sender::{self, Handle, Notice, Statistics},
+        sender::{Notice, Settings, Statistics},
     },
     prometheus,
 };
-use crate::telemetry::snapshot::{Phase, Snapshot};
+use crate::{
+    telemetry::{added::Added, snapshot::Snapshot},
+    units::Nanos,
+};
 
-/// Answers under way when the agent ends have so long.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+mod destination;
+mod page;
+mod scrapers;
+mod signals;
 
-/// What was asked of the process from outside.
-#[derive(Debug, Default)]
-pub struct Signals {
-    /// SIGTERM or SIGINT came.
-    pub stop: AtomicBool,
-    /// SIGHUP came, and was not acted upon yet.
-    pub reload: AtomicBool,
-}
+pub use signals::Signals;
 
-/// Where to.
+/// Where to, and what to say there.
 pub struct Destinations {
     /// OTLP: the client and how to use it.
-    pub otlp: Option<(Client, sender::Settings)>,
+    pub otlp: Option<(Client, Settings)>,
     /// `/metrics`: where to listen.
     pub prometheus: Option<SocketAddr>,
+    /// What is added to resources.
+    pub added: Added,
+    /// The monotonic clock.
+    pub clock: fn() -> Nanos,
 }
 
 /// Why nothing can be exported.
@@ -67,8 +63,13 @@ pub enum ExporterError {
 pub struct Exporter {
     /// What was asked from outside.
     pub signals: Arc<Signals>,
-    otlp: Option<(Handle, Encoder)>,
-    page: Option<Arc<RwLock<Arc<str>>>>,
+    otlp: Option<Destination>,
+    page: Option<(Arc<Page>, task::JoinHandle<()>)>,
+    added: Added,
+    runtime: runtime::Handle,
+    /// Ends the page.
+    closing: watch::Sender<bool>,
+    /// Ends the thread.
     end: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
@@ -76,145 +77,99 @@ pub struct Exporter {
 impl Exporter {
     /// Starts the thread, listening when this returns.
     pub fn start(destinations: Destinations) -> Result<Self, ExporterError> {
+        let Destinations { otlp, prometheus, added, clock } = destinations;
         let signals = Arc::new(Signals::default());
-        let (end, ended) = watch::channel(false);
-        let (otlp, sender) = match destinations.otlp {
-            Some((client, settings)) => {
-                let (handle, sender) = sender::new(&settings);
-                (Some((handle, Encoder::default())), Some((sender, client)))
-            }
-            None => (None, None),
-        };
-        let page = destinations.prometheus.map(|_| Arc::new(RwLock::new(Arc::from(""))));
-        let listener = destinations.prometheus.map(listen).transpose()?;
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let served = page.clone().zip(listener);
-        let told = Arc::clone(&signals);
+        let listener = prometheus.map(page::listen).transpose()?;
+        let driver = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = driver.handle().clone();
         // Before this returns: a signal that comes right after the first message must not kill.
-        let caught = runtime.block_on(async { Caught::new() })?;
-        let thread = std::thread::Builder::new().name("export".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                let serve = tokio::spawn(async move {
-                    let mut end = ended.clone();
-                    if let Some((page, listener)) = served {
-                        serve(page, listener, ended).await;
-                    }
-                    // Signals are listened to until the end, with outputs or without.
-                    end.wait_for(|ended| *ended).await.ok();
-                });
-                let listen = tokio::spawn(caught.watch(told));
-                if let Some((sender, client)) = sender {
-                    sender.run(|body, encoding| client.send(body, encoding)).await;
-                }
-                serve.await.ok();
-                listen.abort();
-            });
+        let caught = driver.block_on(async { Caught::new() })?;
+        runtime.spawn(caught.watch(Arc::clone(&signals)));
+        let (closing, closed) = watch::channel(false);
+        let page = listener.map(|listener| {
+            let page = Arc::new(Page::new(clock));
+            let task = runtime.spawn(page::serve(Arc::clone(&page), listener, closed));
+            (page, task)
+        });
+        let otlp = otlp.map(|(client, settings)| Destination::start(&runtime, client, &settings, added.clone()));
+        let (end, mut ended) = watch::channel(false);
+        let thread = thread::Builder::new().name("export".to_owned()).spawn(move || {
+            // Signals are listened to until the end, with outputs or without.
+            driver.block_on(ended.wait_for(|ended| *ended)).ok();
         })?;
-        Ok(Self { signals, otlp, page, end, thread })
+        Ok(Self { signals, otlp, page, added, runtime, closing, end, thread })
     }
 
     /// Hands a snapshot over.
     pub fn offer(&mut self, snapshot: &Snapshot) {
-        if let Some(page) = &self.page {
-            *page.write().unwrap_or_else(PoisonError::into_inner) = prometheus::render(snapshot).into();
+        if let Some((page, _)) = &self.page {
+            page.show(snapshot.number, prometheus::render(snapshot, &self.added));
         }
-        if let Some((handle, encoder)) = &mut self.otlp {
-            let mut chunks = Vec::new();
-            encoder.encode(snapshot, |chunk| chunks.push(chunk));
-            handle.offer(Batch { number: snapshot.number, chunks, finals: finals(snapshot) });
+        if let Some(otlp) = &mut self.otlp {
+            otlp.offer(snapshot);
         }
+    }
+
+    /// The latest snapshot that every destination has; `None`: nobody is waited for.
+    pub fn acknowledged(&self, now: Nanos) -> Option<u64> {
+        let sent = self.statistics().map(|statistics| statistics.acknowledged);
+        let scraped = self.page.as_ref().and_then(|(page, _)| page.acknowledged(now));
+        sent.into_iter().chain(scraped).min()
     }
 
     /// The accounts of the OTLP destination.
     pub fn statistics(&self) -> Option<Statistics> {
-        self.otlp.as_ref().map(|(handle, _)| handle.statistics())
+        self.otlp.as_ref().map(|otlp| otlp.handle.statistics())
     }
 
     /// What the operator should know.
     pub fn notices(&self) -> Vec<Notice> {
-        self.otlp.as_ref().map(|(handle, _)| handle.notices()).unwrap_or_default()
+        self.otlp.as_ref().map(|otlp| otlp.handle.notices()).unwrap_or_default()
+    }
+
+    /// What is added to resources from the next snapshot on.
+    pub fn label(&mut self, added: Added) {
+        if let Some(otlp) = &mut self.otlp {
+            otlp.label(added.clone());
+        }
+        self.added = added;
+    }
+
+    /// Sends somewhere else, or nowhere, from now on. What waits goes to the new destination: points are cumulative. Without
+    /// one it is dropped; returns how many snapshots that were.
+    pub fn redirect(&mut self, to: Option<(Client, Settings)>) -> u64 {
+        match (self.otlp.take(), to) {
+            (Some(otlp), Some((client, settings))) => {
+                otlp.redirect(client, &settings);
+                self.otlp = Some(otlp);
+            }
+            (None, Some((client, settings))) => {
+                self.otlp = Some(Destination::start(&self.runtime, client, &settings, self.added.clone()));
+            }
+            (Some(otlp), None) => {
+                let (handle, task) = otlp.stop(Duration::ZERO);
+                task.abort();
+                return handle.statistics().waiting.snapshots;
+            }
+            (None, None) => {}
+        }
+        0
     }
 
     /// Sends what is left, `within` at most, and ends; returns the final accounts.
     pub fn stop(self, within: Duration) -> Option<Statistics> {
-        if let Some((handle, _)) = &self.otlp {
-            handle.stop(within);
-        }
-        self.end.send_replace(true);
+        let otlp = self.otlp.map(|otlp| otlp.stop(within));
+        self.closing.send_replace(true);
+        let (handle, sending) = otlp.unzip();
+        let serving = self.page.map(|(_, task)| task);
         // A panic in there has been told by its own message.
-        self.thread.join().ok();
-        self.otlp.map(|(handle, _)| handle.statistics())
-    }
-}
-
-/// Ended entities by a number that stays theirs: what a thinned queue must not lose.
-fn finals(snapshot: &Snapshot) -> Vec<u64> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let ended =
-        snapshot.entities.iter().filter(|entity| entity.series.iter().any(|series| series.phase == Phase::Ended));
-    let number = |id: &crate::identity::Triplet| {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        hasher.finish()
-    };
-    ended.map(|entity| number(&entity.resource.id)).collect()
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener, ExporterError> {
-    let bind = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    bind().map_err(|source| ExporterError::Listen { address, source })
-}
-
-async fn serve(page: Arc<RwLock<Arc<str>>>, listener: TcpListener, mut ended: watch::Receiver<bool>) {
-    let answer = move || {
-        let text = page.read().unwrap_or_else(PoisonError::into_inner).to_string();
-        async move { ([(CONTENT_TYPE, prometheus::CONTENT_TYPE)], text) }
-    };
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let routes = Router::new().route("/metrics", get(answer));
-    let mut end = ended.clone();
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        end.wait_for(|ended| *ended).await.ok();
-    });
-    // A client that never finishes its request would hold the end up for ever.
-    let late = async {
-        ended.wait_for(|ended| *ended).await.ok();
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        _ = async { serving.await } => {}
-        () = late => {}
-    }
-}
-
-/// The signals that are acted upon.
-struct Caught {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Caught {
-    /// They do not kill any more once this returns. It must be called within the runtime.
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn watch(mut self, signals: Arc<Signals>) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => signals.stop.store(true, Ordering::Release),
-                _ = self.interrupt.recv() => signals.stop.store(true, Ordering::Release),
-                _ = self.hangup.recv() => signals.reload.store(true, Ordering::Release),
+        self.runtime.block_on(async {
+            for task in sending.into_iter().chain(serving) {
+                task.await.ok();
             }
-        }
+        });
+        self.end.send_replace(true);
+        self.thread.join().ok();
+        handle.map(|handle| handle.statistics())
     }
 }

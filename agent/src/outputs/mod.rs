@@ -2,7 +2,7 @@
 
 pub mod console;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 pub mod exporter;
 pub mod json;
 pub mod otlp;

@@ -3,10 +3,11 @@
 //! Names are those that Prometheus makes of the same metrics sent over OTLP; identity stands in labels. Samples carry
 //! no timestamps, for a series with one is not seen to end. It stops at the text: who serves it is elsewhere.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     telemetry::{
+        added::Added,
         catalog::{self, Kind, Metric},
         names,
         snapshot::{Histogram, Phase, Resource, Series, Snapshot, Value},
@@ -17,11 +18,12 @@ use crate::{
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All series but those that are gone, by family, in the order of the catalogue.
-pub fn render(snapshot: &Snapshot) -> String {
+/// All series but those that are gone, by family, in the order of the catalogue. What the operator adds to all resources
+/// stands once, in `target_info`: as labels of each series it would make them other series when it changes.
+pub fn render(snapshot: &Snapshot, added: &Added) -> String {
     let mut families: Vec<Family> = catalog::ALL.iter().map(|metric| Family::new(metric)).collect();
     for entity in &snapshot.entities {
-        let who = identity(&entity.resource);
+        let who = identity(&entity.resource, added);
         for series in entity.series.iter().filter(|series| series.phase != Phase::Gone) {
             if let Some(family) = families.get_mut(catalog::position(series.metric)) {
                 family.add(series, &who);
@@ -29,7 +31,21 @@ pub fn render(snapshot: &Snapshot) -> String {
         }
     }
     let text: String = families.into_iter().map(Family::text).collect();
-    text + "# EOF\n"
+    target_info(added) + &text + "# EOF\n"
+}
+
+/// The first family, as OpenMetrics wants it.
+fn target_info(added: &Added) -> String {
+    // Two attributes may make one label: the first has it.
+    let named: BTreeMap<String, &str> =
+        added.attributes.iter().rev().map(|(key, value)| (names::label(key), value.as_str())).collect();
+    let labels = joined(named.iter().map(|(key, value)| (key.as_str(), *value)));
+    if labels.is_empty() {
+        return String::new();
+    }
+    format!(
+        "# TYPE target info\n# HELP target What is configured to be said of all resources.\ntarget_info{{{labels}}} 1\n"
+    )
 }
 
 /// A metric with the lines of its samples so far.
@@ -81,9 +97,9 @@ impl Family {
 }
 
 /// The labels of a resource, without braces.
-fn identity(resource: &Resource) -> String {
-    let named: Vec<_> = resource.attributes.iter().map(|(key, value)| (names::label(key), value)).collect();
-    joined(named.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+fn identity(resource: &Resource, added: &Added) -> String {
+    let named: Vec<_> = added.own(resource).map(|(key, value)| (names::label(key), value)).collect();
+    joined(named.iter().map(|(key, value)| (key.as_str(), *value)))
 }
 
 /// Empty values are left out: in Prometheus they are the same as no label.

@@ -149,9 +149,12 @@ impl StateDir {
 
     /// Puts a file that could not be replaced out of the way: the next agent must not go on from it.
     ///
-    /// Where the folder cannot be changed at all, it stays.
-    pub fn outdate(&self) {
-        fs::rename(self.folder.join(NAME), self.folder.join(OUTDATED)).ok();
+    /// False where the folder cannot be changed at all: then it stays.
+    pub fn outdate(&self) -> bool {
+        match fs::rename(self.folder.join(NAME), self.folder.join(OUTDATED)) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     fn replace(&self, path: &Path, saved: &Saved) -> io::Result<()> {
@@ -194,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::open(folder.path()).unwrap();
         state.save(&saved("a")).unwrap();
-        state.outdate();
+        assert!(state.outdate() && state.outdate());
         assert_eq!(state.load().unwrap(), Found::Nothing);
         assert!(folder.path().join(OUTDATED).exists());
         state.save(&saved("b")).unwrap();

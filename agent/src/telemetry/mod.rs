@@ -1,5 +1,6 @@
 //! From totals to named series: the metric contract, and which series live. Pure.
 
+pub mod added;
 pub mod catalog;
 pub mod describe;
 pub mod lifecycle;

@@ -5,7 +5,11 @@ use std::{
     io::{BufRead, BufReader},
     os::{
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixListener},
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixListener},
+            process::CommandExt,
+        },
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -72,6 +76,16 @@ impl Place {
         command
     }
 
+    /// Measuring when this returns, started by somebody else than root and without kernel programs.
+    pub fn start_as(&self, uid: u32, every: &str) -> Agent {
+        wait_for_the_host();
+        let rights = |mode| fs::Permissions::from_mode(mode);
+        fs::set_permissions(self.folder.path(), rights(0o777)).unwrap();
+        let agent = Agent::of(self.command(&["--no-bpf"]).uid(uid).gid(uid).spawn().unwrap());
+        agent.until_said(&format!("measuring every {every}"));
+        agent
+    }
+
     /// Measuring when this returns.
     pub fn start(&self, more: &[&str]) -> Agent {
         wait_for_the_host();
@@ -108,6 +122,11 @@ impl Agent {
             }
         });
         Self { child, said }
+    }
+
+    /// One whose standard error nobody reads.
+    pub fn unheard(child: Child) -> Self {
+        Self { child, said: Arc::default() }
     }
 
     /// Standard error so far.

@@ -87,6 +87,30 @@ fn all_cgroups_of_a_workload_share_one_account() {
 }
 
 #[test]
+fn what_came_since_is_what_was_posted_since() {
+    let mut ledger = Ledger::default();
+    let post = |ledger: &mut Ledger, busy: u64| {
+        ledger.post(&interval(PACKAGE, 100, 40, &[50, 0], 3), &[entry(1, busy), entry(2, 0)], &entry(0, 0));
+    };
+    let mut alone = Ledger::default();
+    post(&mut alone, 7);
+    alone.accounts.remove(&workload(2).id);
+    ledger.post(&interval(PACKAGE, 1_000, 400, &[300, 200], 5), &[entry(1, 100), entry(2, 20)], &entry(0, 7));
+    let gone = workload(2).id.clone();
+    ledger.retire(&gone);
+    let before = ledger.clone();
+    assert_eq!(ledger.since(&before).accounts().count(), 0);
+    post(&mut ledger, 7);
+    let since = ledger.since(&before);
+    assert!(since.closes());
+    assert_eq!(since.zones, alone.zones);
+    let used = |ledger: &Ledger| -> Vec<_> {
+        ledger.accounts().map(|account| (account.workload.name.clone(), account.cpu, account.energy.clone())).collect()
+    };
+    assert_eq!(used(&since), used(&alone));
+}
+
+#[test]
 fn books_that_do_not_close_say_so() {
     let closes = |parts: &[u64], entries: &[Entry], more: u64| {
         let mut ledger = Ledger::default();

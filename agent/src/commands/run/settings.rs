@@ -1,7 +1,7 @@
 //! From the configuration to destinations.
 
 use crate::{
-    config::{Compression, Config},
+    config::{Compression, Config, Resource},
     outputs::{
         exporter::Destinations,
         otlp::{
@@ -11,6 +11,7 @@ use crate::{
             sender,
         },
     },
+    telemetry::added::Added,
 };
 
 /// Why a destination cannot be used.
@@ -31,10 +32,22 @@ pub enum SettingsError {
 
 /// The destinations that are configured.
 pub(super) fn destinations(config: &Config) -> Result<Destinations, SettingsError> {
-    Ok(Destinations { otlp: otlp(config)?, prometheus: config.prometheus.listen })
+    Ok(Destinations {
+        otlp: otlp(config)?,
+        prometheus: config.prometheus.listen,
+        added: added(config),
+        clock: crate::clock::monotonic,
+    })
 }
 
-fn otlp(config: &Config) -> Result<Option<(Client, sender::Settings)>, SettingsError> {
+/// What is added to resources.
+pub(super) fn added(config: &Config) -> Added {
+    let Resource { attributes, service_name } = config.resource.clone();
+    Added { attributes, service_name }
+}
+
+/// The OTLP destination, if there is one.
+pub(super) fn otlp(config: &Config) -> Result<Option<(Client, sender::Settings)>, SettingsError> {
     let otlp = &config.otlp;
     let Some(url) = &otlp.endpoint else { return Ok(None) };
     let address = url.parse().map_err(|why| SettingsError::Url { url: url.clone(), why: format!("{why}") })?;

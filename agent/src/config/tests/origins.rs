@@ -98,8 +98,7 @@ fn every_variable_of_the_export_arrives() {
 
 #[test]
 fn headers_are_replaced_and_attributes_added() {
-    let file =
-        "otlp.headers = { token = \"x\" }\nresource.attributes = { a = \"1\", b = \"1\", \"service.name\" = \"f\" }";
+    let file = "otlp.headers = { token = \"x\" }\nresource.attributes = { a = \"1\", b = \"1\" }\nresource.service_name = \"f\"";
     let variables = [
         ("OTEL_EXPORTER_OTLP_HEADERS", "tenant=t"),
         ("OTEL_RESOURCE_ATTRIBUTES", "b=2,c=2,service.name=r"),
@@ -109,7 +108,10 @@ fn headers_are_replaced_and_attributes_added() {
     assert_eq!(loaded.config.otlp.headers.0.keys().collect::<Vec<_>>(), ["tenant"]);
     let attributes: Vec<String> =
         loaded.config.resource.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    assert_eq!(attributes, ["a=1", "b=2", "c=2", "service.name=s"]);
+    assert_eq!(attributes, ["a=1", "b=2", "c=2"]);
+    assert_eq!(loaded.config.resource.service_name.as_deref(), Some("s"));
+    let without = all(file, &variables[..2], &Flags::default()).unwrap();
+    assert_eq!(without.config.resource.service_name.as_deref(), Some("r"));
     assert_eq!(loaded.variables, ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"]);
 }
 
@@ -138,6 +140,12 @@ fn every_mistake_in_a_variable_is_said() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=%ff", "otlp.headers has a broken %-escape in member 1"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,a=2", "otlp.headers has \"a\" twice"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=1", "resource.attributes has the name \"\""),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "service.version=1",
+            "resource.attributes has \"service.version\", by which resour",
+        ),
+        ("OTEL_SERVICE_NAME", "a\u{7}", "resource.service_name is empty, over 1024 bytes, or has control characters"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem", "otlp.certificate is \"ca.pem\": give an absolute path"),
         (ENDPOINT, "localhost:4318", "otlp.endpoint is no http:// or https:// URL"),
         (METRICS_ENDPOINT, "http://m#f", "otlp.endpoint has a query or fragment"),

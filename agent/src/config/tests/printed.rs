@@ -132,15 +132,16 @@ fn config() -> impl Strategy<Value = Config> {
             "has a scope",
             |address| !matches!(address, std::net::SocketAddr::V6(v6) if v6.flowinfo() != 0),
         ));
-    let attributes = btree_map("[!-~]{1,12}", "[^\\x00-\\x1f\\x7f-\\x9f]{1,12}", 0..3);
-    (agent(), energy(), carbon(), otlp(), listen, attributes).prop_map(
-        |(agent, energy, carbon, otlp, listen, attributes)| Config {
+    let attributes = btree_map("[!-~]{1,8}", "[^\\x00-\\x1f\\x7f-\\x9f]{1,12}", 0..3);
+    let resource = (attributes, option::of("[^\\x00-\\x1f\\x7f-\\x9f]{1,12}"));
+    (agent(), energy(), carbon(), otlp(), listen, resource).prop_map(
+        |(agent, energy, carbon, otlp, listen, (attributes, service_name))| Config {
             agent,
             energy,
             carbon,
             otlp,
             prometheus: Prometheus { listen },
-            resource: Resource { attributes },
+            resource: Resource { attributes, service_name },
         },
     )
 }
@@ -198,5 +199,14 @@ proptest! {
         prop_assert_eq!(changed.is_empty() && needs_restart.is_empty(), old == new);
         let named: BTreeSet<_> = changed.iter().chain(&needs_restart).collect();
         prop_assert_eq!(named.len(), changed.len() + needs_restart.len());
+    }
+
+    #[test]
+    fn what_is_taken_over_is_what_changes_at_once(old in config(), new in config()) {
+        let now = taken_over(&old, &new);
+        let (before, rest) = (reload(&old, &new), reload(&now, &new));
+        prop_assert_eq!(rest.changed, [""; 0]);
+        prop_assert_eq!(&rest.needs_restart, &before.needs_restart);
+        prop_assert_eq!(reload(&old, &now), Reload { needs_restart: Vec::new(), ..before });
     }
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     telemetry::{
+        added::Added,
         catalog::{Kind, Metric},
         snapshot::{EntitySeries, Histogram, Phase, Series, Snapshot, Value},
     },
@@ -79,6 +80,11 @@ impl Encoder {
         put_delimited(&mut frame.schema, delimited(3), SCHEMA_URL.as_bytes());
         let limit = usize::try_from(limit.0).unwrap_or(usize::MAX);
         Self { limit, frame, identities: Identities::default() }
+    }
+
+    /// What is added to resources from the next snapshot on.
+    pub fn add(&mut self, added: Added) {
+        self.identities.add(added);
     }
 
     /// Hands the chunks of `snapshot` to `sink`, in the order of its entities, each as soon as it is full: no

@@ -7,13 +7,14 @@ use super::{
     point::put_key_value,
     wire::{self, delimited, put_delimited},
 };
-use crate::telemetry::snapshot::Resource;
+use crate::telemetry::{added::Added, snapshot::Resource};
 
 /// The `Resource` messages of the last snapshot's entities.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     /// By address of the resource: it cannot be another's while the entry holds the resource.
     known: HashMap<usize, Identity>,
+    added: Added,
     round: u64,
 }
 
@@ -27,6 +28,14 @@ struct Identity {
 }
 
 impl Identities {
+    /// From now on these attributes are added.
+    pub(super) fn add(&mut self, added: Added) {
+        if self.added != added {
+            self.known.clear();
+            self.added = added;
+        }
+    }
+
     /// Begins a snapshot.
     pub(super) fn begin(&mut self) {
         self.round = self.round.wrapping_add(1);
@@ -36,7 +45,7 @@ impl Identities {
     pub(super) fn of(&mut self, resource: &Arc<Resource>) -> &[u8] {
         let address = Arc::as_ptr(resource).addr();
         let identity = self.known.entry(address).or_insert_with(|| Identity {
-            field: identity_field(resource),
+            field: identity_field(resource, &self.added),
             _resource: Arc::clone(resource),
             used: 0,
         });
@@ -54,9 +63,9 @@ impl Identities {
     }
 }
 
-fn identity_field(resource: &Resource) -> Box<[u8]> {
+fn identity_field(resource: &Resource, added: &Added) -> Box<[u8]> {
     let mut message = Vec::new();
-    for (key, value) in &resource.attributes {
+    for (key, value) in added.own(resource).chain(added.more(resource)) {
         put_key_value(&mut message, delimited(1), key, value);
     }
     let mut field = Vec::with_capacity(wire::delimited_len(message.len()));

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use self::{
+    orders::{renewed, stopped},
     search::Search,
     shared::{Shared, Tally},
 };
@@ -22,6 +23,7 @@ use super::{
     retry::{Backoff, Pace, Spread},
 };
 
+mod orders;
 mod search;
 mod shared;
 
@@ -49,7 +51,8 @@ enum Settled {
     TooLarge(String),
     Poison(String),
     GivenUp(String),
-    /// Not settled: its snapshot had to make room, or the agent stops and the destination refuses.
+    /// Not settled: its snapshot had to make room or goes to another destination, all of it; or the agent stops and the
+    /// destination refuses.
     Left,
 }
 
@@ -58,21 +61,27 @@ enum Settled {
 pub struct Sender {
     shared: Arc<Shared>,
     stop: watch::Receiver<Option<Instant>>,
+    /// The encoding for the destination; told anew when that is another.
+    way: watch::Receiver<Encoding>,
     pace: Pace,
     encoding: Encoding,
+    /// Whether the snapshot under way was left because the destination is another.
+    turned: bool,
     backoff: Backoff,
     spread: Spread,
 }
 
 /// A sender, and the handle by which it is fed.
 pub fn new(settings: &Settings) -> (Handle, Sender) {
-    let (shared, stop) = Shared::new(settings.bound);
+    let (shared, (stop, way)) = Shared::new(settings.bound, settings.encoding);
     let shared = Arc::new(shared);
     let sender = Sender {
         shared: Arc::clone(&shared),
         stop,
+        way,
         pace: settings.pace,
         encoding: settings.encoding,
+        turned: false,
         backoff: Backoff::default(),
         spread: Spread(settings.seed),
     };
@@ -109,7 +118,7 @@ impl Sender {
             let mut tally = Tally::default();
             if self.deliver(&batch, &mut tally, send).await {
                 self.shared.settle(batch.number, &tally);
-            } else if self.stopping() {
+            } else if !std::mem::take(&mut self.turned) && self.stopping() {
                 return;
             }
         }
@@ -181,7 +190,14 @@ impl Sender {
     ) -> Settled {
         let mut faults = 0;
         while self.shared.waits(number) {
-            let outcome = send(chunk.bytes.clone(), self.encoding).await;
+            if self.is_elsewhere() {
+                return Settled::Left;
+            }
+            let outcome = select! {
+                biased;
+                outcome = send(chunk.bytes.clone(), self.encoding) => outcome,
+                () = renewed(&mut self.way) => continue,
+            };
             self.shared.count(&outcome);
             match outcome {
                 Outcome::Delivered { rejected, message } => {
@@ -244,21 +260,24 @@ impl Sender {
         }
         select! {
             () = sleep(wait) => {}
+            () = renewed(&mut self.way) => {}
             _ = stopped(&mut self.stop) => self.backoff = Backoff::default(),
         }
     }
 
+    /// Whether the destination is another than it was; then what is known of the old one is forgotten.
+    fn is_elsewhere(&mut self) -> bool {
+        if !self.way.has_changed().unwrap_or(false) {
+            return false;
+        }
+        self.encoding = *self.way.borrow_and_update();
+        self.backoff = Backoff::default();
+        self.turned = true;
+        true
+    }
+
     fn stopping(&self) -> bool {
         self.stop.borrow().is_some()
-    }
-}
-
-/// Waits for the order to stop: the deadline.
-async fn stopped(stop: &mut watch::Receiver<Option<Instant>>) -> Instant {
-    match stop.wait_for(Option::is_some).await {
-        Ok(deadline) => (*deadline).unwrap_or_else(Instant::now),
-        // Not while the shared state lives, and the sender holds it.
-        Err(_) => std::future::pending().await,
     }
 }
 

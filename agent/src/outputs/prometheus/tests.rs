@@ -29,6 +29,10 @@ fn snapshot(entities: Vec<EntitySeries>) -> Snapshot {
     Snapshot { number: 1, at: Nanos(1_790_000_015_000_000_000), entities }
 }
 
+fn rendered(snapshot: &Snapshot) -> String {
+    render(snapshot, &Added::default())
+}
+
 fn histogram() -> Histogram {
     Histogram { scale: 1, offset: -2, buckets: vec![1, 0, 2], zero: 4, zero_threshold: 0.25, sum: 3.5 }
 }
@@ -42,7 +46,7 @@ fn a_snapshot_as_text() {
     let cpu = |phase| series(&catalog::WORKLOAD_CPU_TIME, &[], phase, Value::Number(3.0));
     let available = series(&catalog::NODE_ENERGY_AVAILABLE, &[""], Phase::Live, Value::Number(1.0));
     let time = series(&catalog::COLLECT_DURATION, &["read"], Phase::Live, Value::Histogram(histogram()));
-    let text = render(&snapshot(vec![
+    let text = rendered(&snapshot(vec![
         entity("a.service", vec![energy(0.000_001, Phase::Born), cpu(Phase::Live)]),
         entity("b.service", vec![energy(12.5, Phase::Ended), cpu(Phase::Gone)]),
         entity("gone.service", vec![energy(7.0, Phase::Gone)]),
@@ -92,7 +96,22 @@ wattrace_agent_collect_duration_seconds_created{{{agent},{stage}}} 1790000000.00
 
 #[test]
 fn nothing_is_an_end_alone() {
-    assert_eq!(render(&Snapshot::default()), "# EOF\n");
+    assert_eq!(rendered(&Snapshot::default()), "# EOF\n");
+}
+
+#[test]
+fn what_is_added_stands_once_and_changes_no_series() {
+    let attributes = [("deployment.environment.name", "lab \"1\""), ("a.b", "first"), ("a_b", "second")];
+    let added = Added {
+        attributes: attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        service_name: Some("mine".to_owned()),
+    };
+    let told = snapshot(vec![entity("a.service", vec![energy(1.0, Phase::Live)])]);
+    let text = render(&told, &added);
+    check(&text).unwrap();
+    let head = "# TYPE target info\n# HELP target What is configured to be said of all resources.\n\
+                target_info{a_b=\"first\",deployment_environment_name=\"lab \\\"1\\\"\"} 1\n";
+    assert_eq!(text.strip_prefix(head), Some(rendered(&told).as_str()));
 }
 
 #[test]
@@ -132,7 +151,7 @@ fn every_row_makes_a_family() {
         let value = if metric.kind == Kind::Histogram { Value::Histogram(histogram()) } else { Value::Number(1.0) };
         series(metric, &["x"; 8][..metric.attributes.len()], Phase::Live, value)
     };
-    let text = render(&snapshot(vec![entity("all", catalog::ALL.iter().map(|metric| one(metric)).collect())]));
+    let text = rendered(&snapshot(vec![entity("all", catalog::ALL.iter().map(|metric| one(metric)).collect())]));
     assert_eq!(check(&text).unwrap().len(), catalog::ALL.len());
 }
 
@@ -162,7 +181,7 @@ proptest! {
     fn names_break_no_line(names in vec(prop_oneof!["[\"\\\\\n{}=, #]{0,12}", any::<String>()], 1..6)) {
         let names: BTreeSet<String> = names.into_iter().collect();
         let entities = names.iter().map(|name| entity(name, vec![energy(1.0, Phase::Live)])).collect();
-        let families = check(&render(&snapshot(entities))).map_err(TestCaseError::fail)?;
+        let families = check(&rendered(&snapshot(entities))).map_err(TestCaseError::fail)?;
         let read: BTreeSet<String> = families["wattrace_workload_energy_joules"]
             .iter()
             .map(|labels| labels.get("service_name").cloned().unwrap_or_default())
@@ -200,6 +219,7 @@ fn check(text: &str) -> Result<BTreeMap<String, Vec<Labels>>, String> {
         let suffixes: &[&str] = match kind.as_str() {
             "counter" => &["_total", "_created"],
             "gauge" => &[""],
+            "info" => &["_info"],
             "histogram" => &["_bucket", "_sum", "_count", "_created"],
             _ => return Err(line.to_owned()),
         };

@@ -191,6 +191,31 @@ fn what_cannot_be_told_is_counted_and_leaves_no_trace() {
 }
 
 #[test]
+fn what_is_added_stands_in_every_resource_that_has_none_of_that_name_from_the_next_snapshot_on() {
+    let mut encoder = Encoder::default();
+    let series = || vec![series(ROWS[1], Phase::Live, Value::Number(1.0))];
+    let entities = ["one", "two"].map(|name| EntitySeries { resource: resource(name), series: series() });
+    let snapshot = Snapshot { number: 1, at: Nanos(9), entities: entities.into() };
+    let told = |encoder: &mut Encoder, added: &[(&str, &str)]| {
+        let attributes = added.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        encoder.add(Added { attributes, service_name: None });
+        let found = joined(&encoded(encoder, &snapshot).0);
+        let mut expected = snapshot.clone();
+        for entity in &mut expected.entities {
+            let mut resource = Resource::clone(&entity.resource);
+            resource
+                .attributes
+                .extend(added.iter().filter(|(key, _)| *key == "env").map(|_| ("env", "lab".to_owned())));
+            entity.resource = Arc::new(resource);
+        }
+        assert_same(&found, &oracle::request(&expected));
+    };
+    told(&mut encoder, &[]);
+    told(&mut encoder, &[("env", "lab"), ("service.name", "not me")]);
+    told(&mut encoder, &[]);
+}
+
+#[test]
 fn identities_are_built_anew_for_a_new_resource_and_forgotten_when_unused() {
     let mut encoder = Encoder::default();
     let told = |resource: &Arc<Resource>| {

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     super::queue::{Batch, Count, Dropped, Queue},
-    Outcome,
+    Encoding, Outcome,
 };
 
 /// Distinct texts that are said; a destination that makes each its own would fill the log.
@@ -122,18 +122,22 @@ pub(super) struct Shared {
     state: Mutex<State>,
     wake: Notify,
     stop: watch::Sender<Option<Instant>>,
+    way: watch::Sender<Encoding>,
 }
 
+type Orders = (watch::Receiver<Option<Instant>>, watch::Receiver<Encoding>);
+
 impl Shared {
-    pub(super) fn new(bound: usize) -> (Self, watch::Receiver<Option<Instant>>) {
+    pub(super) fn new(bound: usize, encoding: Encoding) -> (Self, Orders) {
         let (stop, stopped) = watch::channel(None);
+        let (way, ways) = watch::channel(encoding);
         let state = State {
             queue: Queue::new(bound),
             statistics: Statistics::default(),
             notices: VecDeque::new(),
             said: BTreeSet::new(),
         };
-        (Self { state: Mutex::new(state), wake: Notify::new(), stop }, stopped)
+        (Self { state: Mutex::new(state), wake: Notify::new(), stop, way }, (stopped, ways))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -266,6 +270,16 @@ impl Handle {
     /// Takes what is to be said.
     pub fn notices(&self) -> Vec<Notice> {
         self.shared.state().notices.drain(..).collect()
+    }
+
+    /// Tells the sender that the function it sends with leads to another destination: what waits goes there, at once,
+    /// a snapshot on its way from its beginning.
+    pub fn redirect(&self, encoding: Encoding) {
+        let mut state = self.shared.state();
+        state.statistics.trouble = None;
+        state.said.clear();
+        drop(state);
+        self.shared.way.send_replace(encoding);
     }
 
     /// Tells the sender to send what is left, and to end when that is done or `within` is over.

@@ -242,3 +242,55 @@ async fn a_request_that_never_ends_is_cut_at_the_deadline() {
     assert_eq!(start.elapsed().as_secs(), 10);
     balanced(&handle);
 }
+
+/// A sender on two snapshots of two chunks; at `at` seconds its destination becomes another, that takes everything.
+async fn turned(at: u64, first: impl Fn(usize) -> Option<Outcome>) -> (Handle, Vec<(Duration, Bytes)>, Vec<Bytes>) {
+    let (handle, sender) = new(&settings());
+    for number in 1..=2 {
+        let chunks = vec![chunk(&[("a", number)]), chunk(&[("b", number)])];
+        handle.offer(Batch { number, chunks, finals: Vec::new() });
+    }
+    let (start, count) = (Instant::now(), std::cell::Cell::new(0));
+    let (is_new, old, new) = (std::cell::Cell::new(false), RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let running = sender.run(|bytes, encoding| {
+        count.set(count.get() + 1);
+        let outcome = if is_new.get() {
+            assert_eq!(encoding, Encoding::Identity);
+            new.borrow_mut().push((start.elapsed(), bytes));
+            Some(ok())
+        } else {
+            old.borrow_mut().push(bytes);
+            first(count.get())
+        };
+        async { if let Some(outcome) = outcome { outcome } else { std::future::pending().await } }
+    });
+    let orders = async {
+        sleep(Duration::from_secs(at)).await;
+        is_new.set(true);
+        handle.redirect(Encoding::Identity);
+        // The end right behind must not be taken for an end of what waits.
+        handle.stop(Duration::from_secs(9));
+    };
+    tokio::join!(running, orders);
+    balanced(&handle);
+    let (old, new) = (old.borrow().clone(), new.borrow().clone());
+    (handle, new, old)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_to_another_destination_at_once_and_whole() {
+    let all: Vec<Bytes> = (1..=2).flat_map(|number| ["a", "b"].map(|name| chunk(&[(name, number)]).bytes)).collect();
+    let stalls: fn(usize) -> Option<Outcome> = |_| None;
+    let takes_one: fn(usize) -> Option<Outcome> = |count| (count == 1).then(ok);
+    let holds: fn(usize) -> Option<Outcome> = |_| Some(Outcome::Hold { why: why() });
+    let refuses: fn(usize) -> Option<Outcome> = |_| Some(retry(Some(3_000)));
+    for first in [stalls, takes_one, holds, refuses] {
+        let (handle, new, old) = turned(5, first).await;
+        assert!(!old.is_empty());
+        assert!(new.iter().all(|(at, _)| *at == Duration::from_secs(5)), "{new:?}");
+        assert_eq!(new.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>(), all);
+        let statistics = handle.statistics();
+        assert_eq!((statistics.acknowledged, statistics.waiting), (2, Count::default()));
+        assert_eq!(statistics.trouble, None);
+    }
+}

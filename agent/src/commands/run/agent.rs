@@ -1,0 +1,213 @@
+//! The loop, and everything that lives as long as the daemon.
+
+use std::{io::Write, sync::Arc, sync::atomic::Ordering};
+
+use tracing::{info, warn};
+
+use super::{Request, RunError, health, log::Log, reload, settings, top, watchdog::Watchdog};
+use crate::{
+    clock,
+    commands::once,
+    config::Config,
+    outputs::{exporter::Exporter, otlp::sender::Notice},
+    pipeline::{
+        Interval, Options, Pipeline,
+        sources::monotonic,
+        state::{Found, Saved, StateDir},
+    },
+    probes::{host, process},
+    samples::EnergySource,
+    telemetry::describe::{Host, MeterView, Telemetry, View},
+    units::Nanos,
+};
+
+/// Everything that lives as long as the daemon.
+pub(super) struct Agent {
+    pub(super) config: Config,
+    pub(super) log: Log,
+    pub(super) exporter: Exporter,
+    pub(super) health: health::Tally,
+    /// Whether the totals of the last snapshot are on disk.
+    pub(super) is_kept: bool,
+    pipeline: Pipeline,
+    telemetry: Telemetry,
+    state: StateDir,
+    host: Host,
+    top: top::Top,
+    table: Option<top::Table>,
+    watchdog: Watchdog,
+}
+
+impl Agent {
+    /// Counts and listens when this returns.
+    pub(super) fn start(config: Config, log: Log, request: &Request) -> Result<Self, RunError> {
+        let state = StateDir::open(&config.agent.state_dir)?;
+        let saved = restore(&state)?;
+        let options = Options { config: config.clone(), kernel_programs: !request.no_bpf };
+        let pipeline = Pipeline::start_from(&request.root, &options, saved.as_deref())?;
+        let now = clock::now();
+        let telemetry = match saved {
+            Some(saved) => Telemetry::restore(saved.telemetry, &pipeline.ledger, now),
+            None => Telemetry::new(now),
+        };
+        Ok(Self {
+            exporter: Exporter::start(settings::destinations(&config)?)?,
+            top: top::Top::new(&pipeline.ledger, now),
+            table: request.top.map(|rows| top::Table::new(rows, &pipeline.ledger)),
+            host: Host { id: host::id_or_unknown(&request.root), name: process::host_name() },
+            health: health::Tally::default(),
+            watchdog: Watchdog::of_service(),
+            is_kept: true,
+            config,
+            log,
+            pipeline,
+            telemetry,
+            state,
+        })
+    }
+
+    /// Says what is measured and where it goes.
+    pub(super) fn hello(&self) {
+        for note in once::notes(&self.pipeline) {
+            warn!("{note}");
+        }
+        let every = humantime::format_duration(self.config.agent.interval);
+        let otlp = self.config.otlp.endpoint.as_deref().map(|url| format!("sending to {url}"));
+        let page = self.config.prometheus.listen.map(|address| format!("http://{address}/metrics"));
+        let outputs: Vec<String> = otlp.into_iter().chain(page).collect();
+        if outputs.is_empty() {
+            info!(
+                "measuring every {every}; nothing is exported, the top workloads are shown each minute: set otlp.endpoint or prometheus.listen"
+            );
+        } else {
+            info!("measuring every {every}; {}", outputs.join(", "));
+        }
+        sd_notify::notify(false, &[sd_notify::NotifyState::Ready]).ok();
+    }
+
+    /// The loop; tables go to `out`.
+    pub(super) fn sample(&mut self, request: &Request, out: &mut impl Write) -> Result<(), RunError> {
+        let signals = Arc::clone(&self.exporter.signals);
+        let mut end = monotonic();
+        loop {
+            end = (end + Nanos::from(self.config.agent.interval)).max(monotonic());
+            let watchdog = &self.watchdog;
+            let awake = || {
+                watchdog.feed(monotonic());
+                !signals.stop.load(Ordering::Acquire) && !signals.reload.load(Ordering::Acquire)
+            };
+            self.pipeline.run_while(end, awake)?;
+            let stopping = signals.stop.load(Ordering::Acquire);
+            let interval = if stopping { self.pipeline.finish() } else { self.pipeline.close() };
+            if let Some(table) = &self.table {
+                table.show(&self.pipeline, &interval, out);
+            }
+            self.tell(&interval);
+            self.say(&interval);
+            if stopping {
+                return Ok(());
+            }
+            if signals.reload.swap(false, Ordering::AcqRel) {
+                self.reload(reload::read(request));
+            }
+        }
+    }
+
+    /// Totals to disk, then the snapshot to the outputs.
+    fn tell(&mut self, interval: &Interval) {
+        let now = interval.usage.to.monotonic;
+        // Where nobody is waited for, whoever wants to know has been told.
+        self.telemetry.acknowledge(self.exporter.acknowledged(now).unwrap_or(self.health.told));
+        let statistics = self.exporter.statistics();
+        let health = self.health.gather(&self.pipeline, statistics.as_ref(), self.config.otlp.queue, now);
+        let live = self.pipeline.live();
+        let meter = &self.pipeline.meter;
+        let unavailable = meter.passed_over.join("; ");
+        let source = meter.meter.source();
+        let told = self.telemetry.tell(&View {
+            usage: &interval.usage,
+            attribution: &interval.attribution,
+            footprint: &interval.footprint,
+            hardware: &interval.hardware,
+            ledger: &self.pipeline.ledger,
+            factors: &self.pipeline.factors,
+            meter: MeterView {
+                source,
+                unavailable: (source == EnergySource::None).then_some(unavailable.as_str()),
+                zones: meter.meter.zones(),
+            },
+            host: &self.host,
+            live: &live,
+            health: &health,
+        });
+        for id in &told.forgotten {
+            self.pipeline.ledger.retire(id);
+        }
+        if let Some(table) = &mut self.table {
+            table.note(&self.pipeline.ledger);
+        }
+        self.keep();
+        self.health.told = told.snapshot.number;
+        if statistics.is_some() {
+            self.health.offered.push_back((told.snapshot.number, now));
+        } else {
+            self.health.offered.clear();
+        }
+        self.exporter.offer(&told.snapshot);
+    }
+
+    /// Totals to disk. A full disk ends no measurement: it is said once, and tried again each interval.
+    fn keep(&mut self) {
+        let kept = self.state.save(&self.pipeline.saved(self.telemetry.record()));
+        let was_kept = std::mem::replace(&mut self.is_kept, kept.is_ok());
+        match kept {
+            Ok(()) if was_kept => {}
+            Ok(()) => info!("totals are kept on disk again"),
+            Err(error) => {
+                // Receivers are about to be told more than is on disk: whoever starts from that would let sums fall.
+                let next = if self.state.outdate() {
+                    "an agent that starts before it works counts anew"
+                } else {
+                    "the older totals there cannot be put aside either: remove state.json before an agent starts from it"
+                };
+                if was_kept {
+                    warn!("{error}; measuring goes on and it is tried again each interval; {next}");
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, interval: &Interval) {
+        for notice in self.exporter.notices() {
+            match notice {
+                Notice::Recovered | Notice::Remark(_) | Notice::Gzip => info!("{notice}"),
+                Notice::Unreachable(_)
+                | Notice::Held(_)
+                | Notice::Refused(_)
+                | Notice::TooLarge(_)
+                | Notice::GivenUp(_) => warn!("{notice}"),
+            }
+        }
+        if self.config.otlp.endpoint.is_none()
+            && self.config.prometheus.listen.is_none()
+            && self.table.is_none()
+            && let Some(line) = self.top.line(&self.pipeline.ledger, interval.usage.to)
+        {
+            info!("{line}");
+        }
+    }
+}
+
+fn restore(state: &StateDir) -> Result<Option<Box<Saved>>, RunError> {
+    match state.load()? {
+        Found::Saved(saved) => Ok(Some(saved)),
+        Found::Nothing => Ok(None),
+        Found::Corrupt(aside) => {
+            warn!(
+                "the totals of the last run cannot be read; counting starts anew, and they are kept in {}",
+                aside.display()
+            );
+            Ok(None)
+        }
+    }
+}

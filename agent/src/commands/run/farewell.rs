@@ -1,0 +1,23 @@
+//! The end: what is left is sent, and what could not be is said.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::agent::Agent;
+
+/// What is left to send after SIGTERM has so long.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Agent {
+    /// Sends what is left.
+    pub(super) fn farewell(self) {
+        sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]).ok();
+        let left = self.exporter.stop(DRAIN).map_or(0, |statistics| statistics.waiting.snapshots);
+        if left > 0 {
+            let rest = if self.is_kept { "their totals are kept and sent by the next run" } else { "and are lost" };
+            warn!("{left} snapshots could not be sent in time; {rest}");
+        }
+        info!("ended");
+    }
+}

@@ -1,0 +1,82 @@
+//! The OTLP destination: its queue, its sender, and the client that may be replaced while they go on.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::{runtime, task::JoinHandle};
+
+use crate::{
+    outputs::otlp::{
+        Encoder,
+        http::Client,
+        queue::Batch,
+        sender::{self, Handle, Settings},
+    },
+    telemetry::{
+        added::Added,
+        snapshot::{Phase, Snapshot},
+    },
+};
+
+/// A destination that is sent to.
+pub(super) struct Destination {
+    pub(super) handle: Handle,
+    encoder: Encoder,
+    client: Arc<RwLock<Arc<Client>>>,
+    task: JoinHandle<()>,
+}
+
+impl Destination {
+    /// Sends from now on.
+    pub(super) fn start(runtime: &runtime::Handle, client: Client, settings: &Settings, added: Added) -> Self {
+        let (handle, sender) = sender::new(settings);
+        let client = Arc::new(RwLock::new(Arc::new(client)));
+        let current = Arc::clone(&client);
+        let task = runtime.spawn(sender.run(move |body, encoding| {
+            let client = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
+            async move { client.send(body, encoding).await }
+        }));
+        let mut encoder = Encoder::default();
+        encoder.add(added);
+        Self { handle, encoder, client, task }
+    }
+
+    /// Sends to somewhere else, what waits too.
+    pub(super) fn redirect(&self, client: Client, settings: &Settings) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+        self.handle.redirect(settings.encoding);
+    }
+
+    /// What is added to resources from now on.
+    pub(super) fn label(&mut self, added: Added) {
+        self.encoder.add(added);
+    }
+
+    /// Queues a snapshot.
+    pub(super) fn offer(&mut self, snapshot: &Snapshot) {
+        let mut chunks = Vec::new();
+        self.encoder.encode(snapshot, |chunk| chunks.push(chunk));
+        self.handle.offer(Batch { number: snapshot.number, chunks, finals: finals(snapshot) });
+    }
+
+    /// Tells the sender to send what is left, `within` at most; it is over when the task is.
+    pub(super) fn stop(self, within: Duration) -> (Handle, JoinHandle<()>) {
+        self.handle.stop(within);
+        (self.handle, self.task)
+    }
+}
+
+/// Ended entities by a number that stays theirs: what a thinned queue must not lose.
+fn finals(snapshot: &Snapshot) -> Vec<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let ended =
+        snapshot.entities.iter().filter(|entity| entity.series.iter().any(|series| series.phase == Phase::Ended));
+    let number = |id: &crate::identity::Triplet| {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        hasher.finish()
+    };
+    ended.map(|entity| number(&entity.resource.id)).collect()
+}
