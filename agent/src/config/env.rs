@@ -49,11 +49,13 @@ pub(super) fn read(variables: &Variables, settings: &mut Settings, found: &mut V
 }
 
 /// The standard puts the agent's own name among the attributes. It is weaker than the variable that is the name's own, which
-/// comes later in the table.
+/// comes later in the table. The other names by which resources are told apart are what operators of clusters put
+/// there about the agent's own pod: every resource has its own, so they are passed over, and no mistake as in a file.
 fn attributes(key: &'static str, mut table: BTreeMap<String, String>, settings: &mut Settings) {
     if let Some(name) = table.remove(single::SERVICE_NAME) {
         settings.set("resource.service_name", Value::Text(name), Origin::Variable(ATTRIBUTES));
     }
+    table.retain(|name, _| !single::tells_apart(name));
     settings.set(key, Value::Table(table), Origin::Variable(ATTRIBUTES));
 }
 

@@ -255,7 +255,7 @@ pub(super) const OPTIONS: [Opt; 22] = [
         variables: &["OTEL_RESOURCE_ATTRIBUTES"],
         reload: true,
         example: "{ \"deployment.environment.name\" = \"production\" }",
-        help: "Attributes added to every resource that has none of that name; on the Prometheus page they stand in target_info. service.*, host.id and wattrace.* cannot be set. A stronger origin adds to them, and wins name by name.",
+        help: "Attributes added to every resource that has none of that name; on the Prometheus page they stand in target_info. service.*, host.id and wattrace.* cannot be set: in a file they are a mistake, in the variable they are passed over. A stronger origin adds to them, and wins name by name.",
     },
     Opt {
         key: "resource.service_name",

@@ -174,12 +174,17 @@ pub(super) fn attributes(table: &BTreeMap<String, String>) -> Result<BTreeMap<St
                 "has {name:?}, which names one resource alone: give the agent's as resource.service_name"
             ));
         }
-        if name == "host.id" || ["service.", "wattrace."].iter().any(|own| name.starts_with(own)) {
+        if tells_apart(name) {
             return Err(format!("has {name:?}, by which resources are told apart: leave it out"));
         }
         attribute(value).map_err(|what| format!("has a value for {name:?} that {what}"))?;
     }
     Ok(table.clone())
+}
+
+/// Whether resources are told apart by the attribute, so that it cannot be anybody else's.
+pub(super) fn tells_apart(name: &str) -> bool {
+    name == "host.id" || ["service.", "wattrace."].iter().any(|own| name.starts_with(own))
 }
 
 pub(super) fn attribute(value: &str) -> Result<String, String> {
