@@ -201,7 +201,10 @@ impl Diagnostics {
         provider.shutdown_with_timeout(within).ok();
         let records = account.records();
         if records.open() > 0 {
-            self.lines.say(Level::WARN, &format!("{} log records could not be sent in time", records.open()));
+            self.lines.say(
+                Level::WARN,
+                &format!("{} log records were not sent: the queue was full, or time ran out", records.open()),
+            );
         }
         Some(records)
     }
