@@ -3,6 +3,7 @@
 
 mod btf;
 mod config;
+mod diagnostics;
 mod doctor;
 mod faults;
 mod meters;

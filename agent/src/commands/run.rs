@@ -7,14 +7,16 @@ use std::{io::Write, path::PathBuf};
 
 use crate::{
     config::{ConfigError, Flags, Variables},
+    diagnostics::{self, DiagnosticsError},
     outputs::exporter::ExporterError,
     pipeline::{StartError, sources::SourcesError, state::StateError},
+    probes::{host, process},
+    telemetry::describe::Host,
 };
 
 mod agent;
 mod farewell;
 mod health;
-mod log;
 mod reload;
 mod settings;
 mod single;
@@ -59,6 +61,9 @@ pub enum RunError {
     /// Another agent runs here.
     #[error(transparent)]
     Second(#[from] SecondAgent),
+    /// Messages.
+    #[error(transparent)]
+    Diagnostics(#[from] DiagnosticsError),
     /// The outputs.
     #[error(transparent)]
     Exporter(#[from] ExporterError),
@@ -75,9 +80,10 @@ pub enum RunError {
 /// Runs until SIGTERM or SIGINT; tables go to `out`, messages through `tracing`.
 pub fn run(request: &Request, out: &mut impl Write) -> Result<(), RunError> {
     let config = reload::read(request)?;
-    let log = log::Log::start(config.agent.log_level);
+    let host = Host { id: host::id_or_unknown(&request.root), name: process::host_name() };
+    let diagnostics = diagnostics::start(&settings::diagnostics(&config, &host)?)?;
     let _only = single::claim()?;
-    let mut agent = agent::Agent::start(config, log, request)?;
+    let mut agent = agent::Agent::start(config, host, diagnostics, request)?;
     agent.hello();
     let ended = agent.sample(request, out);
     agent.farewell();

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    options::{Kind, OPTIONS},
+    options::{self, Kind, OPTIONS},
     settings::{Mistake, Origin, Settings, Value},
     single,
 };
@@ -16,17 +16,28 @@ use super::{
 pub type Variables = BTreeMap<String, String>;
 
 /// Variables that are no option's, and what is made of them; for the reference.
-pub(super) const OTHERS: [(&str, &str); 4] = [
-    (DISABLED, "`true` turns the OTLP export off; only the flag `--endpoint` beats it."),
+pub(super) const OTHERS: [(&str, &str); 6] = [
+    (DISABLED, "`true` turns the OTLP export off; only the flag `--endpoint` beats it, for metrics."),
+    (LOGS_EXPORTER, "`none` and `console` keep the agent's own log records on standard error, `otlp` sends them too."),
     (PROTOCOL, "Only `http/protobuf` is spoken; others are refused. Beats the next one."),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "The same, for all signals."),
+    (LOGS_PROTOCOL, "The same, for the agent's own log records."),
     (TEMPORALITY, "Only `cumulative` is offered; others are refused."),
 ];
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL";
+const LOGS_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL";
+const LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER";
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+
+/// Options of log records, and those of metrics whose general variable means both signals.
+const SHARED: [(&str, &str); 3] = [
+    ("otlp.logs_endpoint", "otlp.endpoint"),
+    ("otlp.logs_headers", "otlp.headers"),
+    ("otlp.logs_timeout", "otlp.timeout"),
+];
 
 /// Of several names the first that is set counts.
 const PROTOCOLS: [&str; 2] = [PROTOCOL, "OTEL_EXPORTER_OTLP_PROTOCOL"];
@@ -41,8 +52,14 @@ pub(super) fn read(variables: &Variables, settings: &mut Settings, found: &mut V
             Err(what) => found.push(mistake(name, format!("{} {what}", option.key))),
         }
     }
+    beaten(variables, settings);
+    exporter(variables, settings, found);
     match first(variables, &[DISABLED]).map(|(name, text)| (name, switch(text))) {
-        Some((name, Ok(true))) => settings.set("otlp.endpoint", Value::text(single::OFF), Origin::Variable(name)),
+        Some((name, Ok(true))) => {
+            for key in ["otlp.endpoint", "otlp.logs_endpoint"] {
+                settings.set(key, Value::text(single::OFF), Origin::Variable(name));
+            }
+        }
         Some((name, Err(what))) => found.push(mistake(name, format!("the switch {what}"))),
         Some((_, Ok(false))) | None => found.extend(refusals(variables)),
     }
@@ -59,14 +76,41 @@ fn attributes(key: &'static str, mut table: BTreeMap<String, String>, settings: 
     settings.set(key, Value::Table(table), Origin::Variable(ATTRIBUTES));
 }
 
+/// A general variable that metrics have a stronger one for still counts for log records.
+fn beaten(variables: &Variables, settings: &mut Settings) {
+    for (key, metrics) in SHARED {
+        let Some(option) = options::find(metrics) else { continue };
+        let (Some((own, _)), Some(general)) = (first(variables, option.variables), option.variables.last()) else {
+            continue;
+        };
+        let Some((name, text)) = first(variables, &[*general]).filter(|(name, _)| *name != own) else { continue };
+        // One that cannot be read may be meant for other programs.
+        if let (true, Ok(value)) = (settings.all(key).is_empty(), value(&option.kind, text)) {
+            settings.set(key, value, Origin::Variable(name));
+        }
+    }
+}
+
+/// `OTEL_LOGS_EXPORTER`: a list. Lines on standard error are there with any of them.
+fn exporter(variables: &Variables, settings: &mut Settings, found: &mut Vec<Mistake>) {
+    let Some((name, text)) = first(variables, &[LOGS_EXPORTER]) else { return };
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    if names.iter().any(|name| !["otlp", "none", "console"].contains(name)) {
+        let what = format!("the exporter of log records is {text:?}: give otlp, console or none");
+        found.push(mistake(name, what));
+    } else if !names.contains(&"otlp") {
+        settings.set("otlp.logs_endpoint", Value::text(single::OFF), Origin::Variable(name));
+    }
+}
+
 /// What others offer and this program does not.
 fn refusals(variables: &Variables) -> Vec<Mistake> {
     let mut found = Vec::new();
-    if let Some((name, text)) = first(variables, &PROTOCOLS)
-        && text != SPOKEN
-    {
+    let protocols = [first(variables, &PROTOCOLS), first(variables, &[LOGS_PROTOCOL])];
+    for (name, text) in protocols.into_iter().flatten().filter(|(_, text)| *text != SPOKEN) {
+        let stronger = if name == LOGS_PROTOCOL { LOGS_PROTOCOL } else { PROTOCOL };
         let what = format!(
-            "the protocol is {text:?}, and only {SPOKEN} is spoken: set {PROTOCOL}={SPOKEN} and send to the \
+            "the protocol is {text:?}, and only {SPOKEN} is spoken: set {stronger}={SPOKEN} and send to the \
              receiver's HTTP port, 4318 by custom"
         );
         found.push(mistake(name, what));

@@ -6,7 +6,9 @@ use super::{
     options::{self, Kind},
     settings::{Mistake, Setting, Settings, Value},
     single,
-    valid::{Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Otlp, Prometheus, Resource},
+    valid::{
+        Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, Otlp, Prometheus, Resource,
+    },
 };
 use crate::units::{Bytes, Grams, GramsPerKwh, Watts};
 
@@ -14,6 +16,10 @@ const LOCATION: &str = "carbon.location";
 const INTENSITY: &str = "carbon.intensity_g_per_kwh";
 const ENDPOINT: &str = "otlp.endpoint";
 const ENDPOINT_OF_METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+const HEADERS: &str = "otlp.headers";
+const HEADERS_OF_METRICS: &str = "OTEL_EXPORTER_OTLP_METRICS_HEADERS";
+const LOGS_ENDPOINT: &str = "otlp.logs_endpoint";
+const ENDPOINT_OF_LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 
 /// The configuration is of use only when `found` stays empty.
 pub(super) fn judge(settings: &Settings, found: &mut Vec<Mistake>) -> Config {
@@ -166,10 +172,14 @@ impl Judge<'_> {
     fn otlp(&mut self) -> Otlp {
         let default = Otlp::default();
         let compressions = [Compression::Gzip, Compression::None].map(|kind| (kind.name(), kind));
+        let endpoint = self.endpoint(ENDPOINT, single::METRICS_PATH, ENDPOINT_OF_METRICS);
+        let headers = self.headers(HEADERS).unwrap_or_default();
+        let timeout = self.duration("otlp.timeout").unwrap_or(default.timeout);
         let otlp = Otlp {
-            endpoint: self.endpoint(),
-            headers: Headers(self.strongest("otlp.headers", |said| table(said, single::headers)).unwrap_or_default()),
-            timeout: self.duration("otlp.timeout").unwrap_or(default.timeout),
+            logs: self.logs(endpoint.as_deref(), &headers, timeout),
+            endpoint,
+            headers,
+            timeout,
             compression: self.one_of("otlp.compression", &compressions).unwrap_or(default.compression),
             certificate: self.path("otlp.certificate"),
             client: self.client(),
@@ -179,16 +189,39 @@ impl Judge<'_> {
         otlp
     }
 
-    fn endpoint(&mut self) -> Option<String> {
+    /// `exact` is the variable to which no path is appended.
+    fn endpoint(&mut self, key: &'static str, path: &str, exact: &str) -> Option<String> {
         let insecure = self.strongest("otlp.insecure", |said| match &said.value {
             Value::Switch(insecure) => Ok(*insecure),
             other => Err(of_other_type(other)),
         });
-        self.strongest(ENDPOINT, |said| match &said.value {
-            Value::Text(text) => single::endpoint(text, said.origin.is_variable(ENDPOINT_OF_METRICS), insecure),
+        self.strongest(key, |said| match &said.value {
+            Value::Text(text) => single::endpoint(text, (!said.origin.is_variable(exact)).then_some(path), insecure),
             other => Err(of_other_type(other)),
         })
         .flatten()
+    }
+
+    fn headers(&mut self, key: &'static str) -> Option<Headers> {
+        self.strongest(key, |said| table(said, single::headers)).map(Headers)
+    }
+
+    /// Where nothing else was said, log records go the way of the metrics, unless that was said of metrics alone.
+    fn logs(&mut self, endpoint: Option<&str>, headers: &Headers, timeout: Duration) -> Logs {
+        let settings = self.settings;
+        let of_metrics = |key, name| settings.strongest(key).is_some_and(|said| said.origin.is_variable(name));
+        let base = endpoint.filter(|_| !of_metrics(ENDPOINT, ENDPOINT_OF_METRICS));
+        let own = |of_metrics: bool| if of_metrics { Headers::default() } else { headers.clone() };
+        let follows = settings.strongest(LOGS_ENDPOINT).is_none();
+        Logs {
+            endpoint: if follows {
+                base.and_then(single::beside)
+            } else {
+                self.endpoint(LOGS_ENDPOINT, single::LOGS_PATH, ENDPOINT_OF_LOGS)
+            },
+            headers: self.headers("otlp.logs_headers").unwrap_or_else(|| own(of_metrics(HEADERS, HEADERS_OF_METRICS))),
+            timeout: self.duration("otlp.logs_timeout").unwrap_or(timeout),
+        }
     }
 
     fn client(&mut self) -> Option<ClientFiles> {
@@ -206,7 +239,8 @@ impl Judge<'_> {
 
     /// Who names certificates believes that what is sent is encrypted.
     fn encrypted(&mut self, otlp: &Otlp) {
-        let is_plain = otlp.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
+        let mut urls = [&otlp.endpoint, &otlp.logs.endpoint].into_iter().flatten().peekable();
+        let is_plain = urls.peek().is_some() && urls.all(|url| url.starts_with("http://"));
         let settings = self.settings;
         for key in ["otlp.certificate", "otlp.client_certificate"] {
             if let Some(said) = settings.strongest(key).filter(|_| is_plain) {

@@ -27,7 +27,7 @@ pub use reference::reference;
 pub use reload::{Reload, reload, taken_over};
 pub use settings::{Mistake, Origin};
 pub use valid::{
-    Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Otlp, Prometheus, Resource,
+    Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, Otlp, Prometheus, Resource,
     SHORTEST_UNPRIVILEGED,
 };
 

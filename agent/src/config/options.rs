@@ -76,7 +76,7 @@ pub(super) const SECTIONS: [Section; 6] = [
     Section { name: "agent", help: "What the agent does and where it keeps what it must not forget." },
     Section { name: "energy", help: "What you know about the machine's power; measured values are preferred." },
     Section { name: "carbon", help: "Where the machine stands and what was emitted to make it." },
-    Section { name: "otlp", help: "Where the metrics go: OTLP over HTTP, protobuf." },
+    Section { name: "otlp", help: "Where the metrics and the agent's own log records go: OTLP over HTTP, protobuf." },
     Section { name: "prometheus", help: "The page a Prometheus server reads." },
     Section { name: "resource", help: "What every exported series says about where it comes from." },
 ];
@@ -85,7 +85,7 @@ pub(super) const SECTIONS: [Section; 6] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 22] = [
+pub(super) const OPTIONS: [Opt; 25] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -240,6 +240,30 @@ pub(super) const OPTIONS: [Opt; 22] = [
         reload: false,
         example: "",
         help: "Room for what could not be sent yet; when it is full, snapshots are thinned out.",
+    },
+    Opt {
+        key: "otlp.logs_endpoint",
+        kind: Kind::Text("a URL or \"off\""),
+        variables: &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
+        reload: false,
+        example: "\"off\"",
+        help: "Where the agent's own log records go; /v1/logs is appended, except to the variable. Absent: to endpoint, unless that is OTEL_EXPORTER_OTLP_METRICS_ENDPOINT. \"off\": nowhere.",
+    },
+    Opt {
+        key: "otlp.logs_headers",
+        kind: Kind::Table,
+        variables: &["OTEL_EXPORTER_OTLP_LOGS_HEADERS"],
+        reload: false,
+        example: "{ authorization = \"Bearer 4567\" }",
+        help: "Headers of each request with log records. Absent: headers, unless those are OTEL_EXPORTER_OTLP_METRICS_HEADERS.",
+    },
+    Opt {
+        key: "otlp.logs_timeout",
+        kind: Kind::Duration(Duration::from_millis(100)..=Duration::from_secs(300)),
+        variables: &["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"],
+        reload: false,
+        example: "\"5s\"",
+        help: "How long one request with log records may take. Absent: timeout.",
     },
     Opt {
         key: "prometheus.listen",

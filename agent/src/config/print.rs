@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     options::{OPTIONS, Opt, SECTIONS, Section},
     settings::Value,
-    single::{METRICS_PATH, print_size},
-    valid::{Agent, Carbon, ClientFiles, Config, Energy, Otlp, Prometheus, Resource},
+    single::{self, LOGS_PATH, METRICS_PATH, OFF, print_size},
+    valid::{Agent, Carbon, ClientFiles, Config, Energy, Logs, Otlp, Prometheus, Resource},
 };
 
 /// What each option would have to say for this configuration; the inverse of [`super::judge`]. A field that is
@@ -16,7 +16,7 @@ pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
     let Prometheus { listen } = prometheus;
     let Resource { attributes, service_name } = resource;
     let all = agent_values(agent).into_iter().chain(energy_values(energy)).chain(carbon_values(carbon));
-    let all = all.chain(otlp_values(otlp)).chain([
+    let all = all.chain(otlp_values(otlp)).chain(logs_values(otlp)).chain([
         ("prometheus.listen", listen.as_ref().map(Value::text)),
         ("resource.attributes", table(attributes)),
         ("resource.service_name", service_name.as_ref().map(Value::text)),
@@ -55,7 +55,7 @@ fn carbon_values(carbon: &Carbon) -> [Row; 5] {
 }
 
 fn otlp_values(otlp: &Otlp) -> [Row; 9] {
-    let Otlp { endpoint, headers, timeout, compression, certificate, client, queue } = otlp;
+    let Otlp { endpoint, headers, timeout, compression, certificate, client, queue, logs: _ } = otlp;
     let (client_certificate, client_key) =
         client.as_ref().map(|ClientFiles { certificate, key }| (certificate, key)).unzip();
     let base = endpoint.as_ref().map(|url| url.strip_suffix(METRICS_PATH).unwrap_or(url));
@@ -70,6 +70,19 @@ fn otlp_values(otlp: &Otlp) -> [Row; 9] {
         ("otlp.client_certificate", path(client_certificate)),
         ("otlp.client_key", path(client_key)),
         ("otlp.queue_bytes", Some(Value::text(&print_size(queue.0)))),
+    ]
+}
+
+/// What follows from the metrics' stays unsaid: who takes the printed file and changes the endpoint means both.
+fn logs_values(otlp: &Otlp) -> [Row; 3] {
+    let Otlp { endpoint: beside, headers: same, timeout: as_long, logs, .. } = otlp;
+    let Logs { endpoint, headers, timeout } = logs;
+    let follows = *endpoint == beside.as_deref().and_then(single::beside);
+    let base = endpoint.as_ref().map_or(OFF, |url| url.strip_suffix(LOGS_PATH).unwrap_or(url));
+    [
+        ("otlp.logs_endpoint", (!follows).then(|| Value::text(base))),
+        ("otlp.logs_headers", (headers != same).then(|| Value::Table(headers.0.clone()))),
+        ("otlp.logs_timeout", (timeout != as_long).then(|| Value::text(&humantime::format_duration(*timeout)))),
     ]
 }
 

@@ -16,6 +16,8 @@ pub(super) const OFF: &str = "off";
 pub(super) const SERVICE_NAME: &str = "service.name";
 /// What the OTLP specification appends to a base endpoint.
 pub(super) const METRICS_PATH: &str = "/v1/metrics";
+/// The same for log records.
+pub(super) const LOGS_PATH: &str = "/v1/logs";
 
 const LOCATION_CHARS: usize = 32;
 const UNITS: [(&str, u64); 7] = [
@@ -86,9 +88,9 @@ pub(super) fn listen(text: &str) -> Result<Option<SocketAddr>, String> {
     text.parse().map(Some).map_err(what)
 }
 
-/// The URL to post to. `exact` ones are used as they are, to others the signal's path is appended.
+/// The URL to post to. Without the path of a `signal` it is used as it is, else that is appended.
 /// `insecure` gives a scheme to those that have none.
-pub(super) fn endpoint(text: &str, exact: bool, insecure: Option<bool>) -> Result<Option<String>, String> {
+pub(super) fn endpoint(text: &str, signal: Option<&str>, insecure: Option<bool>) -> Result<Option<String>, String> {
     if text == OFF {
         return Ok(None);
     }
@@ -101,17 +103,22 @@ pub(super) fn endpoint(text: &str, exact: bool, insecure: Option<bool>) -> Resul
     if !is_authority(authority) || !text.chars().all(|c| c.is_ascii_graphic()) {
         return Err(format!("is {text:?}: give a URL such as \"http://localhost:4318\", or \"off\""));
     }
-    if path.contains('#') || (!exact && path.contains('?')) {
+    if path.contains('#') || (signal.is_some() && path.contains('?')) {
         return Err("has a query or fragment, to which no path can be appended: leave it out".to_owned());
     }
-    if exact {
+    let Some(signal) = signal else {
         return Ok(Some(format!("{scheme}://{rest}")));
-    }
+    };
     let base = rest.trim_end_matches('/');
-    if base.ends_with(METRICS_PATH) {
-        return Err(format!("ends in {METRICS_PATH}, which is appended to it: leave that out"));
+    if base.ends_with(signal) {
+        return Err(format!("ends in {signal}, which is appended to it: leave that out"));
     }
-    Ok(Some(format!("{scheme}://{base}{METRICS_PATH}")))
+    Ok(Some(format!("{scheme}://{base}{signal}")))
+}
+
+/// The URL of log records beside that of metrics, if that was a base with its path.
+pub(super) fn beside(metrics: &str) -> Option<String> {
+    metrics.strip_suffix(METRICS_PATH).map(|base| format!("{base}{LOGS_PATH}"))
 }
 
 fn scheme(text: &str, insecure: Option<bool>) -> Result<(&'static str, &str), String> {

@@ -66,6 +66,38 @@ fn what_the_daemon_needs_arrives() {
     assert_eq!(config.resource.attributes["deployment.environment.name"], "lab");
 }
 
+fn logs_of(text: &str) -> Logs {
+    parsed(text).unwrap().otlp.logs
+}
+
+#[test]
+fn log_records_go_beside_the_metrics_unless_it_is_said_otherwise() {
+    let of = |text: &str| logs_of(text).endpoint;
+    assert_eq!(of(""), None);
+    let endpoint = "otlp.endpoint = \"http://c:4318/base/\"\n";
+    assert_eq!(of(endpoint).as_deref(), Some("http://c:4318/base/v1/logs"));
+    assert_eq!(of(&format!("{endpoint}otlp.logs_endpoint = \"off\"")), None);
+    assert_eq!(of(&format!("{endpoint}otlp.logs_endpoint = \"http://l\"")).as_deref(), Some("http://l/v1/logs"));
+    assert_eq!(of("otlp.logs_endpoint = \"http://l\"").as_deref(), Some("http://l/v1/logs"));
+    let off = "otlp.endpoint = \"off\"\notlp.logs_endpoint = \"http://l\"";
+    assert_eq!(of(off).as_deref(), Some("http://l/v1/logs"));
+
+    let more = "otlp.headers.tenant = \"m\"\notlp.timeout = \"2s\"\n";
+    let same = logs_of(more);
+    assert_eq!((same.headers.0["tenant"].as_str(), same.timeout.as_secs()), ("m", 2));
+    let own = logs_of(&format!("{more}otlp.logs_headers.token = \"hush\"\notlp.logs_timeout = \"3s\""));
+    assert_eq!((own.headers.0.len(), own.headers.0["token"].as_str(), own.timeout.as_secs()), (1, "hush", 3));
+    assert!(!format!("{own:?}").contains("hush"), "{own:?}");
+    assert!(logs_of(&format!("{more}otlp.logs_headers = {{}}")).headers.0.is_empty());
+}
+
+#[test]
+fn certificates_may_be_for_log_records_alone() {
+    let text = "[otlp]\nendpoint = \"http://m\"\nlogs_endpoint = \"https://l\"\ncertificate = \"/ca\"";
+    assert!(parsed(text).is_ok());
+    assert!(said("[otlp]\nlogs_endpoint = \"http://l\"\ncertificate = \"/ca\"").contains("http:// endpoint"));
+}
+
 #[test]
 fn short_intervals_are_roots() {
     for (interval, root) in [("1s", true), ("9999ms", true), ("10s", false), ("1h", false)] {
@@ -157,6 +189,8 @@ fn endpoints_that_are_none_are_said() {
         ("otlp.endpoint = \"http://c/ä\"", "1: otlp.endpoint is \"http://c/ä\": give a URL"),
         ("otlp.endpoint = \"http://c?x\"", "1: otlp.endpoint has a query or fragment"),
         ("otlp.endpoint = \"http://c/v1/metrics\"", "1: otlp.endpoint ends in /v1/metrics, which is appended"),
+        ("otlp.logs_endpoint = \"http://c/v1/logs\"", "1: otlp.logs_endpoint ends in /v1/logs, which is appended"),
+        ("otlp.logs_endpoint = \"none\"", "1: otlp.logs_endpoint is no http:// or https:// URL"),
     ]);
 }
 

@@ -123,18 +123,33 @@ pub struct Otlp {
     pub client: Option<ClientFiles>,
     /// Room for what is not yet sent.
     pub queue: Bytes,
+    /// The agent's own log records, which share certificates and compression.
+    pub logs: Logs,
+}
+
+/// Where the agent's own log records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logs {
+    /// The URL to post to, path included. `None`: they are written to standard error only.
+    pub endpoint: Option<String>,
+    /// Added to each request; may hold secrets.
+    pub headers: Headers,
+    /// For one request.
+    pub timeout: Duration,
 }
 
 impl Default for Otlp {
     fn default() -> Self {
+        let timeout = Duration::from_secs(10);
         Self {
             endpoint: None,
             headers: Headers::default(),
-            timeout: Duration::from_secs(10),
+            timeout,
             compression: Compression::Gzip,
             certificate: None,
             client: None,
             queue: Bytes(64 << 20),
+            logs: Logs { endpoint: None, headers: Headers::default(), timeout },
         }
     }
 }

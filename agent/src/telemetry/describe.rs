@@ -30,7 +30,7 @@ mod resource;
 mod workload;
 
 pub use health::{Cpu, Exporter, Health, Program, Queue};
-pub use resource::Host;
+pub use resource::{Host, agent as agent_resource};
 
 /// What is told at the end of an interval.
 #[derive(Clone, Copy, Debug)]

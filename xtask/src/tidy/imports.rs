@@ -10,7 +10,7 @@ const PURE: [&str; 6] = ["units", "samples", "identity", "attribution", "carbon"
 
 /// Which modules a module may name, besides itself. Types stand left of who uses them: `Reading` is the
 /// samples' although the probes fill it.
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("units", &[]),
     ("table", &[]),
     ("clock", &["units", "samples"]),
@@ -24,6 +24,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("config", &["units"]),
     ("privilege", &[]),
     ("health", &["units"]),
+    ("diagnostics", &["config", "outputs", "telemetry"]),
     (
         "pipeline",
         &[
@@ -56,6 +57,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "config",
             "privilege",
             "health",
+            "diagnostics",
             "pipeline",
         ],
     ),

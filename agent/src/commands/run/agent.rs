@@ -4,18 +4,18 @@ use std::{io::Write, sync::Arc, sync::atomic::Ordering};
 
 use tracing::{info, warn};
 
-use super::{Request, RunError, health, log::Log, reload, settings, top, watchdog::Watchdog};
+use super::{Request, RunError, health, reload, settings, top, watchdog::Watchdog};
 use crate::{
     clock,
     commands::once,
     config::Config,
+    diagnostics::Diagnostics,
     outputs::{exporter::Exporter, otlp::sender::Notice},
     pipeline::{
         Interval, Options, Pipeline,
         sources::monotonic,
         state::{Found, Saved, StateDir},
     },
-    probes::{host, process},
     samples::EnergySource,
     telemetry::describe::{Host, MeterView, Telemetry, View},
     units::Nanos,
@@ -24,7 +24,7 @@ use crate::{
 /// Everything that lives as long as the daemon.
 pub(super) struct Agent {
     pub(super) config: Config,
-    pub(super) log: Log,
+    pub(super) diagnostics: Diagnostics,
     pub(super) exporter: Exporter,
     pub(super) health: health::Tally,
     /// Whether the totals of the last snapshot are on disk.
@@ -40,7 +40,12 @@ pub(super) struct Agent {
 
 impl Agent {
     /// Counts and listens when this returns.
-    pub(super) fn start(config: Config, log: Log, request: &Request) -> Result<Self, RunError> {
+    pub(super) fn start(
+        config: Config,
+        host: Host,
+        diagnostics: Diagnostics,
+        request: &Request,
+    ) -> Result<Self, RunError> {
         let state = StateDir::open(&config.agent.state_dir)?;
         let saved = restore(&state)?;
         let options = Options { config: config.clone(), kernel_programs: !request.no_bpf };
@@ -54,12 +59,12 @@ impl Agent {
             exporter: Exporter::start(settings::destinations(&config)?)?,
             top: top::Top::new(&pipeline.ledger, now),
             table: request.top.map(|rows| top::Table::new(rows, &pipeline.ledger)),
-            host: Host { id: host::id_or_unknown(&request.root), name: process::host_name() },
             health: health::Tally::default(),
             watchdog: Watchdog::of_service(),
             is_kept: true,
             config,
-            log,
+            host,
+            diagnostics,
             pipeline,
             telemetry,
             state,

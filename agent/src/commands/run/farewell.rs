@@ -9,6 +9,9 @@ use super::agent::Agent;
 /// What is left to send after SIGTERM has so long.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// And what is to be said of that.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 impl Agent {
     /// Sends what is left.
     pub(super) fn farewell(self) {
@@ -19,5 +22,7 @@ impl Agent {
             warn!("{left} snapshots could not be sent in time; {rest}");
         }
         info!("ended");
+        // Its own queue comes last: what it holds may be why the other could not be emptied.
+        self.diagnostics.stop(LAST_WORDS);
     }
 }

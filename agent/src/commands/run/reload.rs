@@ -44,7 +44,7 @@ impl Agent {
         if dropped > 0 {
             warn!("{dropped} snapshots that waited are dropped: nothing is sent over OTLP any more");
         }
-        self.log.set_level(next.agent.log_level);
+        self.diagnostics.set_level(next.agent.log_level);
         self.config = next;
         Ok(difference)
     }

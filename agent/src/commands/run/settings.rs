@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Compression, Config, Resource},
+    diagnostics::{self, DiagnosticsError},
     outputs::{
         exporter::Destinations,
         otlp::{
@@ -11,7 +12,7 @@ use crate::{
             sender,
         },
     },
-    telemetry::added::Added,
+    telemetry::{added::Added, describe::Host},
 };
 
 /// Why a destination cannot be used.
@@ -46,6 +47,15 @@ pub(super) fn added(config: &Config) -> Added {
     Added { attributes, service_name }
 }
 
+/// What the agent says about itself, and where to.
+pub(super) fn diagnostics(config: &Config, host: &Host) -> Result<diagnostics::Settings, DiagnosticsError> {
+    diagnostics::Settings::new(config, host, added(config), proxies())
+}
+
+fn proxies() -> Proxies {
+    Proxies::from_variables(|name| std::env::var(name).ok())
+}
+
 /// The OTLP destination, if there is one.
 pub(super) fn otlp(config: &Config) -> Result<Option<(Client, sender::Settings)>, SettingsError> {
     let otlp = &config.otlp;
@@ -60,7 +70,7 @@ pub(super) fn otlp(config: &Config) -> Result<Option<(Client, sender::Settings)>
             .client
             .as_ref()
             .map(|files| http::ClientFiles { certificate: files.certificate.clone(), key: files.key.clone() }),
-        proxies: Proxies::from_variables(|name| std::env::var(name).ok()),
+        proxies: proxies(),
     })?;
     let encoding = match otlp.compression {
         Compression::Gzip => Encoding::Gzip,

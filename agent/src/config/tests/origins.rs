@@ -96,6 +96,53 @@ fn every_variable_of_the_export_arrives() {
     assert_eq!(config.otlp.client, Some(ClientFiles { certificate: "/c".into(), key: "/k".into() }));
 }
 
+const LOGS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const METRICS_HEADERS: &str = "OTEL_EXPORTER_OTLP_METRICS_HEADERS";
+
+#[test]
+fn variables_say_where_log_records_go() {
+    let of = |variables: &[(&str, &str)]| with(variables).otlp.logs.endpoint;
+    let url = |text: &str| Some(text.to_owned());
+    assert_eq!(of(&[(ENDPOINT, "http://c")]), url("http://c/v1/logs"));
+    // One for metrics alone says nothing of logs.
+    assert_eq!(of(&[(METRICS_ENDPOINT, "http://m/v1/metrics")]), None);
+    assert_eq!(of(&[(METRICS_ENDPOINT, "http://m"), (ENDPOINT, "http://c")]), url("http://c/v1/logs"));
+    assert_eq!(of(&[(LOGS_ENDPOINT, "http://l/here"), (ENDPOINT, "http://c")]), url("http://l/here"));
+    for (name, value) in
+        [("OTEL_LOGS_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "console"), ("OTEL_SDK_DISABLED", "true")]
+    {
+        assert_eq!(of(&[(LOGS_ENDPOINT, "http://l"), (ENDPOINT, "http://c"), (name, value)]), None, "{name}={value}");
+    }
+    assert_eq!(of(&[(ENDPOINT, "http://c"), ("OTEL_LOGS_EXPORTER", "console, otlp")]), url("http://c/v1/logs"));
+    assert!(with(&[(ENDPOINT, "http://c"), ("OTEL_LOGS_EXPORTER", "none")]).otlp.endpoint.is_some());
+
+    let file = |variables: &[_]| {
+        let text = "otlp.endpoint = \"http://f\"\notlp.logs_endpoint = \"off\"";
+        all(text, variables, &Flags::default()).unwrap().config.otlp.logs.endpoint
+    };
+    assert_eq!(file(&[(ENDPOINT, "http://c")]), None);
+    assert_eq!(file(&[(ENDPOINT, "http://c"), (METRICS_ENDPOINT, "http://m")]), None);
+    assert_eq!(file(&[(LOGS_ENDPOINT, "http://l")]), url("http://l"));
+    let flags = Flags { endpoint: url("http://g"), ..Flags::default() };
+    assert_eq!(all("", &[], &flags).unwrap().config.otlp.logs.endpoint, url("http://g/v1/logs"));
+}
+
+#[test]
+fn what_is_for_metrics_alone_does_not_reach_the_receiver_of_logs() {
+    let of = |variables: &[(&str, &str)]| {
+        let logs = with(variables).otlp.logs;
+        let headers: Vec<String> = logs.headers.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (headers.join(","), logs.timeout.as_millis())
+    };
+    assert_eq!(of(&[(HEADERS, "a=1"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]), ("a=1".to_owned(), 2000));
+    assert_eq!(of(&[(METRICS_HEADERS, "token=hush")]), (String::new(), 10_000));
+    assert_eq!(of(&[(METRICS_HEADERS, "token=hush"), (HEADERS, "a=1")]), ("a=1".to_owned(), 10_000));
+    let logs =
+        [("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "l=1"), ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "3000"), (HEADERS, "a=1")];
+    assert_eq!(of(&logs), ("l=1".to_owned(), 3000));
+}
+
 #[test]
 fn headers_are_replaced_and_attributes_added() {
     let file = "otlp.headers = { token = \"x\" }\nresource.attributes = { a = \"1\", b = \"1\" }\nresource.service_name = \"f\"";
@@ -129,6 +176,13 @@ fn every_mistake_in_a_variable_is_said() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "the protocol is \"grpc\", and only http/protobuf is spoken: set"),
         ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json", "the protocol is \"http/json\""),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta", "the temporality is \"delta\""),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+            "grpc",
+            "the protocol is \"grpc\", and only http/protobuf is spoken: set OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=",
+        ),
+        ("OTEL_LOGS_EXPORTER", "zipkin", "the exporter of log records is \"zipkin\": give otlp, console or none"),
+        (LOGS_ENDPOINT, "l:4318", "otlp.logs_endpoint is no http:// or https:// URL"),
         ("OTEL_SDK_DISABLED", "1", "the switch is \"1\": give true or false"),
         ("OTEL_EXPORTER_OTLP_INSECURE", "no", "otlp.insecure is \"no\": give true or false"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "otlp.timeout is \"10s\": give milliseconds"),

@@ -113,17 +113,29 @@ fn otlp() -> impl Strategy<Value = Otlp> {
     let timeout = (100_000_000_u64..=300_000_000_000).prop_map(Duration::from_nanos);
     let queue = (1_u64 << 20..=1 << 36).prop_map(Bytes);
     let compression = select(vec![Compression::Gzip, Compression::None]);
-    (endpoint, headers, timeout, compression, option::of(path()), client, queue).prop_map(
-        |(endpoint, headers, timeout, compression, certificate, client, queue)| Otlp {
-            endpoint,
-            headers,
-            timeout,
-            compression,
-            certificate,
-            client,
-            queue,
+    (endpoint, headers, timeout, compression, option::of(path()), client, queue, logs()).prop_map(
+        |(endpoint, headers, timeout, compression, certificate, client, queue, logs)| {
+            let same = Logs {
+                endpoint: endpoint.as_ref().map(|url| url.replace("/v1/metrics", "/v1/logs")),
+                headers: headers.clone(),
+                timeout,
+            };
+            let logs = logs.unwrap_or(same);
+            Otlp { endpoint, headers, timeout, compression, certificate, client, queue, logs }
         },
     )
+}
+
+/// `None`: as the metrics.
+fn logs() -> impl Strategy<Value = Option<Logs>> {
+    let endpoint = option::of("https://[a-z0-9.-]{1,12}(/[a-z%]{1,6}){0,2}/v1/logs");
+    let headers = btree_map("x-[a-z]{1,4}", "[!-~]{0,4}", 0..2).prop_map(Headers);
+    let timeout = (100_000_000_u64..=300_000_000_000).prop_map(Duration::from_nanos);
+    option::of((endpoint, headers, timeout).prop_map(|(endpoint, headers, timeout)| Logs {
+        endpoint,
+        headers,
+        timeout,
+    }))
 }
 
 fn config() -> impl Strategy<Value = Config> {

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use reqwest::{
-    Url,
+    StatusCode, Url,
     header::{self, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
@@ -88,6 +88,32 @@ struct Loaded {
     stale: bool,
 }
 
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, or as much of it as was read.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// In the form that is judged.
+    pub fn answer(&self) -> Answer<'_> {
+        let text = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        Answer {
+            status: self.status.as_u16(),
+            retry_after: text(header::RETRY_AFTER),
+            date: text(header::DATE),
+            location: text(header::LOCATION),
+            content_type: text(header::CONTENT_TYPE),
+            body: &self.body,
+        }
+    }
+}
+
 impl Client {
     /// Reads the certificates; connects to nothing.
     pub fn new(settings: Settings) -> Result<Self, HttpError> {
@@ -101,16 +127,22 @@ impl Client {
     ///
     /// Cancelling it closes the connection.
     pub async fn send(&self, body: Bytes, encoding: Encoding) -> Outcome {
-        match self.exchange(body, encoding).await {
-            Ok(outcome) => outcome,
-            Err(why) => {
-                self.loaded.lock().unwrap_or_else(PoisonError::into_inner).stale = true;
-                Outcome::Retry { after: None, why }
-            }
+        match self.post(body, encoding).await {
+            Ok(reply) => judge(&reply.answer(), encoding),
+            Err(why) => Outcome::Retry { after: None, why },
         }
     }
 
-    async fn exchange(&self, body: Bytes, encoding: Encoding) -> Result<Outcome, String> {
+    /// The same without judgement. An error says why there is no answer; certificates are then looked at again.
+    pub async fn post(&self, body: Bytes, encoding: Encoding) -> Result<Reply, String> {
+        let reply = self.exchange(body, encoding).await;
+        if reply.is_err() {
+            self.loaded.lock().unwrap_or_else(PoisonError::into_inner).stale = true;
+        }
+        reply
+    }
+
+    async fn exchange(&self, body: Bytes, encoding: Encoding) -> Result<Reply, String> {
         let request = self.current()?.post(self.settings.url.clone()).headers(self.headers.clone());
         let request = match encoding {
             Encoding::Identity => request.body(body),
@@ -118,19 +150,8 @@ impl Client {
             Encoding::Zstd => request.header(header::CONTENT_ENCODING, "zstd").body(compress::zstd(&body)?),
         };
         let mut response = request.send().await.map_err(told)?;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let body = read(&mut response).await;
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let answer = Answer {
-            status,
-            retry_after: text(header::RETRY_AFTER),
-            date: text(header::DATE),
-            location: text(header::LOCATION),
-            content_type: text(header::CONTENT_TYPE),
-            body: &body,
-        };
-        Ok(judge(&answer, encoding))
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Reply { status, headers, body: read(&mut response).await })
     }
 
     /// The client, with certificates read anew when a request failed since and the files differ now.

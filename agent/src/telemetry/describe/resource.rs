@@ -21,8 +21,8 @@ pub(super) fn node(host: &Host) -> Resource {
     own("node", host, Vec::new())
 }
 
-/// This agent.
-pub(super) fn agent(host: &Host) -> Resource {
+/// This agent: the Resource of its own numbers and of its own log records.
+pub fn agent(host: &Host) -> Resource {
     let version = ("service.version", env!("CARGO_PKG_VERSION").to_owned());
     own(Kind::Agent.name(), host, vec![version])
 }
