@@ -9,7 +9,10 @@ use crate::{
     clock,
     commands::once,
     config::Config,
-    diagnostics::Diagnostics,
+    diagnostics::{
+        Diagnostics,
+        faults::{Faults, Say},
+    },
     outputs::{exporter::Exporter, otlp::sender::Notice},
     pipeline::{
         Interval, Options, Pipeline,
@@ -21,12 +24,16 @@ use crate::{
     units::Nanos,
 };
 
+/// The fault that totals cannot be written.
+const SAVE: &str = "state.save";
+
 /// Everything that lives as long as the daemon.
 pub(super) struct Agent {
     pub(super) config: Config,
     pub(super) diagnostics: Diagnostics,
     pub(super) exporter: Exporter,
     pub(super) health: health::Tally,
+    faults: Faults,
     /// Whether the totals of the last snapshot are on disk.
     pub(super) is_kept: bool,
     pipeline: Pipeline,
@@ -60,6 +67,7 @@ impl Agent {
             top: top::Top::new(&pipeline.ledger, now),
             table: request.top.map(|rows| top::Table::new(rows, &pipeline.ledger)),
             health: health::Tally::default(),
+            faults: Faults::default(),
             watchdog: Watchdog::of_service(),
             is_kept: true,
             config,
@@ -164,10 +172,13 @@ impl Agent {
     /// Totals to disk. A full disk ends no measurement: it is said once, and tried again each interval.
     fn keep(&mut self) {
         let kept = self.state.save(&self.pipeline.saved(self.telemetry.record()));
-        let was_kept = std::mem::replace(&mut self.is_kept, kept.is_ok());
+        self.is_kept = kept.is_ok();
         match kept {
-            Ok(()) if was_kept => {}
-            Ok(()) => info!("totals are kept on disk again"),
+            Ok(()) => {
+                if let Some(times) = self.faults.clear(SAVE) {
+                    info!(times, "totals are kept on disk again");
+                }
+            }
             Err(error) => {
                 // Receivers are about to be told more than is on disk: whoever starts from that would let sums fall.
                 let next = if self.state.outdate() {
@@ -175,8 +186,9 @@ impl Agent {
                 } else {
                     "the older totals there cannot be put aside either: remove state.json before an agent starts from it"
                 };
-                if was_kept {
-                    warn!("{error}; measuring goes on and it is tried again each interval; {next}");
+                let text = format!("{error}; measuring goes on and it is tried again each interval; {next}");
+                if self.faults.raise(SAVE, &text) == Say::Text {
+                    warn!("{text}");
                 }
             }
         }

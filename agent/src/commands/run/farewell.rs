@@ -6,11 +6,9 @@ use tracing::{info, warn};
 
 use super::agent::Agent;
 
-/// What is left to send after SIGTERM has so long.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// And what is to be said of that.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What is left to send after SIGTERM has so long: with what is to be said of it, ten seconds.
+const DRAIN: Duration = Duration::from_secs(9);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Agent {
     /// Sends what is left.
