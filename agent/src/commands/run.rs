@@ -17,6 +17,7 @@ use crate::{
     pipeline::{
         Interval, Options, Pipeline, StartError,
         sources::{self, SourcesError},
+        stages::Stage,
         state::{Found, Saved, StateDir, StateError},
     },
     probes::{host, process},
@@ -191,6 +192,7 @@ impl Agent {
 
     /// Totals to disk, then the snapshot to the outputs.
     fn tell(&mut self, interval: &Interval, log: &mut impl Write) -> io::Result<()> {
+        self.pipeline.stages.begin(clock::monotonic());
         let statistics = self.exporter.statistics();
         if let Some(statistics) = &statistics {
             self.telemetry.acknowledge(statistics.acknowledged);
@@ -222,15 +224,19 @@ impl Agent {
             },
             host: &self.host,
             live: &live,
+            own: interval.own,
             health: &health,
         });
+        self.pipeline.stages.end(Stage::Describe, clock::monotonic());
         for id in &told.forgotten {
             self.pipeline.ledger.retire(id);
         }
         self.keep(log)?;
+        self.pipeline.stages.end(Stage::Save, clock::monotonic());
         self.health.told = told.snapshot.number;
         self.health.offered.push_back((told.snapshot.number, interval.usage.to.monotonic));
         self.exporter.offer(&told.snapshot);
+        self.pipeline.stages.end(Stage::Offer, clock::monotonic());
         Ok(())
     }
 
@@ -242,6 +248,7 @@ impl Agent {
             Ok(()) if was_kept => Ok(()),
             Ok(()) => writeln!(log, "totals are kept on disk again"),
             Err(error) => {
+                self.health.save_failures += 1;
                 // Receivers are about to be told more than is on disk: whoever starts from that would let sums fall.
                 self.state.outdate();
                 if is_kept == was_kept {
@@ -264,12 +271,13 @@ impl Agent {
         let new = match load_allowed(request) {
             Ok(new) => new,
             Err(error) => {
+                self.health.reloads.failure += 1;
                 writeln!(log, "the configuration is kept as it was: {error}")?;
                 return Ok(());
             }
         };
         let difference = config::reload(&self.config, &new);
-        self.health.reloads += 1;
+        self.health.reloads.success += 1;
         self.config.agent.interval = new.agent.interval;
         let rest: Vec<&str> = difference
             .changed

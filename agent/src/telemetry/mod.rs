@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod describe;
+mod durations;
 pub mod lifecycle;
 pub mod names;
 pub mod snapshot;
