@@ -8,6 +8,8 @@ pub const MAP_TIMES: &str = "TIMES";
 pub const MAP_OVERFLOW: &str = "OVERFLOW";
 /// Loss counters: array of `u64`, CPU-major, mmap-able.
 pub const MAP_LOST: &str = "LOST";
+/// What the programs cost: array of [`crate::cost::CpuCost`], one per CPU, mmap-able.
+pub const MAP_COSTS: &str = "COSTS";
 /// Births and deaths of cgroups: ring buffer.
 pub const MAP_CGROUP_EVENTS: &str = "CGROUP_EVENTS";
 /// Scratch for one event: per-CPU array.

@@ -5,6 +5,8 @@
 #![no_std]
 
 pub mod cgroup;
+pub mod cost;
+pub mod histogram;
 pub mod layout;
 pub mod limits;
 pub mod loss;

@@ -1,6 +1,9 @@
 //! Which types above may be seen as the bytes the kernel wrote.
 
-use crate::sched::{CpuSlot, OverflowValue, TimeSet};
+use crate::{
+    cost::CpuCost,
+    sched::{CpuSlot, OverflowValue, TimeSet},
+};
 
 /// Plain old data: any bytes of its size are a valid value.
 ///
@@ -16,4 +19,4 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(u64, CpuSlot, TimeSet, OverflowValue);
+pod!(u64, CpuCost, CpuSlot, TimeSet, OverflowValue);

@@ -12,6 +12,7 @@ use wattrace_common::{
 };
 
 use crate::{
+    cost::{self, Timer},
     kernel::*,
     loss,
     maps::{CGROUP_EVENTS, SCRATCH},
@@ -19,25 +20,33 @@ use crate::{
 
 #[btf_tracepoint(function = "cgroup_mkdir")]
 pub fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
-    report(&ctx, Program::CgroupMkdir, Change::Born);
+    measured(&ctx, Program::CgroupMkdir, Change::Born);
     0
 }
 
 #[btf_tracepoint(function = "cgroup_rmdir")]
 pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
-    report(&ctx, Program::CgroupRmdir, Change::Died);
+    measured(&ctx, Program::CgroupRmdir, Change::Died);
     0
 }
 
 #[inline(always)]
-fn report(ctx: &BtfTracePointContext, program: Program, change: Change) {
+fn measured(ctx: &BtfTracePointContext, program: Program, change: Change) {
+    let timer = Timer::each();
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    cost::count_run(cpu, program);
+    report(ctx, cpu, program, change);
+    timer.stop(cpu, program);
+}
+
+#[inline(always)]
+fn report(ctx: &BtfTracePointContext, cpu: u32, program: Program, change: Change) {
     let cgroup = Kptr::from_arg(ctx.arg(0));
     // Ids of a version 1 hierarchy are numbered on their own and collide with ours.
     if cgroup.follow(&CGROUP_ROOT).read::<u32>(&CGROUP_ROOT_HIERARCHY_ID) != 0 {
         return;
     }
-    // SAFETY: the helper has no preconditions.
-    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     let Some(event) = SCRATCH.get_ptr_mut(0) else { return };
     // SAFETY: this CPU's own scratch value; the kernel holds cgroup_mutex around both tracepoints, so
     // no two of these programs run at once.

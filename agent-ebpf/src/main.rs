@@ -6,6 +6,7 @@
 #![no_main]
 
 mod cgroup;
+mod cost;
 mod kernel;
 mod loss;
 mod maps;

@@ -11,6 +11,7 @@ use aya_ebpf::{
 };
 use wattrace_common::{
     cgroup::CgroupEvent,
+    cost::CpuCost,
     limits::{CGROUP_RING_BYTES, OVERFLOW_KEYS, TIME_SETS},
     loss::COUNTERS_PER_CPU,
     sched::{CpuSlot, OverflowValue, TimeSet},
@@ -31,6 +32,10 @@ pub static OVERFLOW: PerCpuHashMap<u64, OverflowValue> = PerCpuHashMap::with_max
 /// Loss counters.
 #[map]
 pub static LOST: Array<u64> = Array::with_max_entries(COUNTERS_PER_CPU, BPF_F_MMAPABLE);
+
+/// What the programs cost: 128 bytes.
+#[map]
+pub static COSTS: Array<CpuCost> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Births and deaths of cgroups.
 #[map]

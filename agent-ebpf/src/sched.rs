@@ -17,6 +17,7 @@ use wattrace_common::{
 };
 
 use crate::{
+    cost::Timer,
     kernel::*,
     loss,
     maps::{CPUS, OVERFLOW, TIMES},
@@ -28,6 +29,8 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let prev = Kptr::from_arg(ctx.arg(1));
     let next = Kptr::from_arg(ctx.arg(2));
+    let run_queue = RunQueue::of(next);
+    let timer = Timer::sampled(run_queue.now);
     // SAFETY: the helper has no preconditions.
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
@@ -35,10 +38,10 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let slot = unsafe { &mut *slot };
     let seq = slot.seq;
     publish(&mut slot.seq, seq + 1);
-    let run_queue = RunQueue::of(next);
     close_slice(slot, cpu, &run_queue, prev);
     open_slice(slot, cpu, run_queue.now, next);
     publish(&mut slot.seq, seq + 2);
+    timer.stop(cpu, Program::Sched);
     0
 }
 

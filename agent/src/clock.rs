@@ -16,6 +16,11 @@ pub fn monotonic() -> Nanos {
     nanos(clock_gettime(ClockId::Monotonic))
 }
 
+/// CPU time of all threads of this process so far, to the nanosecond.
+pub fn own_cpu() -> Nanos {
+    nanos(clock_gettime(ClockId::ProcessCPUTime))
+}
+
 /// All three clocks, read one after the other.
 pub fn now() -> Instant {
     Instant {

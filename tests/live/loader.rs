@@ -16,7 +16,15 @@ fn machine() -> Machine {
     let cpus = std::thread::available_parallelism().unwrap().get();
     let cpus = u32::try_from(cpus).unwrap();
     let me = Me { cgroup: None, tgid: Some(std::process::id()) };
-    Machine { btf: BTF.into(), possible: cpus, online: (0..cpus).collect(), root_cgroup: 1, locked_down: false, me }
+    Machine {
+        btf: BTF.into(),
+        possible: cpus,
+        online: (0..cpus).collect(),
+        root_cgroup: 1,
+        locked_down: false,
+        time_runs: true,
+        me,
+    }
 }
 
 #[test]
@@ -88,6 +96,22 @@ fn kernel_memory_at_64_cpus_stays_in_budget() {
     drop(programs);
     println!("all maps at 64 possible CPUs: {sum} bytes");
     assert!(sum > 2_000_000 && sum <= 6 * 1024 * 1024, "{sum} bytes");
+}
+
+#[test]
+fn runs_are_timed_unless_that_is_switched_off() {
+    live!();
+    let told = |time_runs| {
+        let machine = Machine { time_runs, ..machine() };
+        let programs = bpf::load(&layouts(), &machine).map_err(|error| error.to_string()).unwrap();
+        let sched = || programs.times.costs()[0];
+        crate::support::until("the program ran some thousand times", || sched().runs > 5_000);
+        (sched().sums.timed, sched().time())
+    };
+    let (timed, time) = told(true);
+    println!("{timed} runs timed, {time:?} ns in all");
+    assert!(timed > 0 && time.is_some_and(|time| time > 0), "{timed} {time:?}");
+    assert_eq!(told(false), (0, None));
 }
 
 struct MapInfo {

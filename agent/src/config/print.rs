@@ -74,15 +74,21 @@ fn otlp_values(otlp: &Otlp) -> [Row; 9] {
 }
 
 /// What follows from the metrics' stays unsaid: who takes the printed file and changes the endpoint means both.
-fn logs_values(otlp: &Otlp) -> [Row; 3] {
+fn logs_values(otlp: &Otlp) -> impl Iterator<Item = Row> {
     let Otlp { endpoint: beside, headers: same, timeout: as_long, logs, .. } = otlp;
-    let Logs { endpoint, headers, timeout } = logs;
-    let follows = *endpoint == beside.as_deref().and_then(single::beside);
+    let follows =
+        [logs.endpoint == beside.as_deref().and_then(single::beside), logs.headers == *same, logs.timeout == *as_long];
+    let rows = logs_in_force(logs).into_iter().zip(follows);
+    rows.map(|((key, value), follows)| (key, (!follows).then_some(value)))
+}
+
+/// The options of log records, those that follow the metrics' too.
+pub(super) fn logs_in_force(Logs { endpoint, headers, timeout }: &Logs) -> [(&'static str, Value); 3] {
     let base = endpoint.as_ref().map_or(OFF, |url| url.strip_suffix(LOGS_PATH).unwrap_or(url));
     [
-        ("otlp.logs_endpoint", (!follows).then(|| Value::text(base))),
-        ("otlp.logs_headers", (headers != same).then(|| Value::Table(headers.0.clone()))),
-        ("otlp.logs_timeout", (timeout != as_long).then(|| Value::text(&humantime::format_duration(*timeout)))),
+        ("otlp.logs_endpoint", Value::text(base)),
+        ("otlp.logs_headers", Value::Table(headers.0.clone())),
+        ("otlp.logs_timeout", Value::text(&humantime::format_duration(*timeout))),
     ]
 }
 

@@ -35,8 +35,6 @@ pub enum Kind {
     Process,
     /// Kernel threads outside any workload.
     Kernel,
-    /// This agent.
-    Agent,
     /// Busy time nobody owns.
     Unattributed,
     /// The tail that was folded.
@@ -57,7 +55,6 @@ impl Kind {
             Self::Cgroup => "cgroup",
             Self::Process => "process",
             Self::Kernel => "kernel",
-            Self::Agent => "agent",
             Self::Unattributed => "unattributed",
             Self::Other => "other",
         }

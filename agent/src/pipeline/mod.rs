@@ -13,9 +13,8 @@ use wattrace_common::sched::WorkKey;
 use crate::{
     attribution::{
         books::{Attribution, Usage, attribute},
-        idle::{Floor, IdleOrigin, IdleTracker},
+        idle::{Floor, IdleTracker},
         ledger::{Entry, Ledger},
-        model,
     },
     carbon::footprint::{Factors, Footprint, footprint},
     clock,
@@ -29,19 +28,24 @@ use crate::{
         zone::{ZoneSample, ZoneTracker},
     },
     telemetry::describe::TelemetryRecord,
-    units::{Grams, Nanos, Watts},
+    units::{Grams, Microjoules, Nanos, Watts},
 };
 
 pub mod factors;
+mod floors;
 pub mod meter;
+mod own;
 mod owners;
 pub mod sources;
+pub mod stages;
 pub mod state;
 
 use factors::FactorsError;
-use meter::{Chosen, Meter};
+use meter::Chosen;
+use own::Own;
 use owners::CROWDED;
 use sources::{Sources, SourcesError};
+use stages::{Stage, Stages};
 use state::{Saved, SavedZone};
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
@@ -49,9 +53,6 @@ const LONGEST_TICK: Nanos = Nanos::from_secs(1);
 
 /// The shortest: a zone that asks for more can wrap within what no reader keeps up with, and its steps are gaps.
 const SHORTEST_TICK: Nanos = Nanos::from_millis(10);
-
-/// Idle share of full power of a CPU family that no table knows.
-const UNKNOWN_RATIO: f64 = 0.25;
 
 /// What the operator chose.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +87,8 @@ pub struct Interval {
     pub floors: BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out.
     pub hardware: Vec<ZoneSample>,
+    /// The agent's own part of the energy; `None`: unknown.
+    pub own: Option<Microjoules>,
 }
 
 /// All stages and what they keep.
@@ -98,8 +101,11 @@ pub struct Pipeline {
     pub factors: Factors,
     /// Totals so far.
     pub ledger: Ledger,
+    /// How long the stages take.
+    pub stages: Stages,
     /// Identities of cgroups.
     registry: Registry,
+    own: Own,
     usage: UsageTracker,
     load: LoadTracker,
     zones: ZoneTracker,
@@ -123,7 +129,7 @@ impl Pipeline {
         let mut sources = Sources::open(root, options.kernel_programs)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
-        let idle = idle_trackers(&meter);
+        let idle = floors::idle_trackers(&meter);
         let mut registry = Registry::new(&host::id_or_unknown(root));
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
@@ -137,6 +143,8 @@ impl Pipeline {
             idle,
             idle_watts: options.config.energy.idle,
             ledger: Ledger::default(),
+            stages: Stages::default(),
+            own: Own::begin(),
             usage: UsageTracker::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
@@ -241,12 +249,15 @@ impl Pipeline {
 
     /// One reading of everything.
     pub fn read(&mut self) -> Result<(), SourcesError> {
+        self.stages.begin(clock::monotonic());
         self.take_changes();
         let reading = self.sources.read()?;
+        self.own.read();
         self.usage.observe(&reading);
         let load = self.load.observe(reading.at, &reading.cpus);
         self.read_meter(&load);
         self.relieve();
+        self.stages.end(Stage::Read, clock::monotonic());
         Ok(())
     }
 
@@ -257,6 +268,7 @@ impl Pipeline {
 
     /// Ends the interval: attributes it and adds it to the ledger.
     pub fn close(&mut self) -> Interval {
+        self.stages.begin(clock::monotonic());
         let usage = self.usage.close();
         let zones = self.zones.close();
         let (entries, times) = self.identify(&usage);
@@ -272,28 +284,16 @@ impl Pipeline {
         self.ledger.post(&attribution, &entries, &nobody);
         self.note_seen(&entries);
         self.registry.expire(usage.to.monotonic);
+        let own = self.own_energy(&usage, &attribution, &entries);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
-        Interval { usage, attribution, footprint, floors, hardware }
+        self.stages.end(Stage::Attribute, clock::monotonic());
+        Interval { usage, attribution, footprint, floors, hardware, own }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.
     pub fn finish(&mut self) -> Interval {
         self.zones.give_up();
         self.close()
-    }
-
-    /// The idle floor of each zone in an interval.
-    fn floors(&self, zones: &[ZoneSample]) -> BTreeMap<ZoneKey, Floor> {
-        if let Meter::Model(model) = &self.meter.meter {
-            let floor = Floor { watts: model.model.power(0.0), origin: IdleOrigin::Model };
-            return BTreeMap::from([(meter::MODEL_ZONE, floor)]);
-        }
-        let whole: f64 = self.idle.keys().map(|key| energy_of(zones, *key)).sum();
-        // The operator gives one figure for the machine: each zone takes the part of it that it has in the
-        // energy measured, so that the parts add up to it.
-        let part = |key| if whole > 0.0 { energy_of(zones, key) / whole } else { 0.0 };
-        let configured = |key| self.idle_watts.map(|idle| Watts(idle.0 * part(key)));
-        self.idle.iter().filter_map(|(key, tracker)| Some((*key, tracker.floor(configured(*key))?))).collect()
     }
 
     fn read_meter(&mut self, load: &Load) {
@@ -307,15 +307,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-fn energy_of(zones: &[ZoneSample], key: ZoneKey) -> f64 {
-    zones.iter().find(|zone| zone.key == key).map_or(0.0, |zone| zone.energy.joules().0)
-}
-
-fn idle_trackers(meter: &Chosen) -> BTreeMap<ZoneKey, IdleTracker> {
-    let ratio = meter.processor.as_ref().and_then(|processor| model::idle_ratio(&processor.identity).ok());
-    let zones = meter.meter.zones().iter().filter(|zone| zone.key.kind.is_attributed());
-    let tracker = || IdleTracker::new(None, ratio.unwrap_or(UNKNOWN_RATIO)).ok();
-    zones.filter_map(|zone| Some((zone.key, tracker()?))).collect()
 }

@@ -16,12 +16,12 @@ use crate::{
         FileError,
         bpf::{self, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
-        lockdown, process, procfs,
+        fdinfo, lockdown, process, procfs,
         sys::HandleError,
         topology::{self, Topology},
     },
     samples::{CpuReading, Instant, Place, Reading},
-    units::Nanos,
+    units::{Bytes, Nanos},
 };
 
 /// How on-CPU time is measured.
@@ -40,6 +40,9 @@ pub struct Sources {
     pub sched: Sched,
     /// The mount of the unified hierarchy, or why there is none.
     pub cgroups: Result<PathBuf, String>,
+    /// Kernel memory of the kernel programs and their maps, which are as large as they will be; `None`: unknown, or
+    /// there are none.
+    pub kernel_memory: Option<Bytes>,
     finder: Option<Finder>,
     topology: Topology,
     /// Places of CPUs by number, also of those that went offline.
@@ -95,8 +98,9 @@ impl Sources {
         };
         let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
+        let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
         let (root, busy_before, hz) = (root.to_owned(), BTreeMap::new(), procfs::user_hz());
-        Ok(Self { root, sched, cgroups, finder, topology, places, busy_before, hz })
+        Ok(Self { root, sched, cgroups, kernel_memory, finder, topology, places, busy_before, hz })
     }
 
     /// Sockets that have an online CPU.
@@ -246,6 +250,7 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>) -> Result<Sche
         online: topology.cpus.keys().copied().collect(),
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
+        time_runs: true,
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

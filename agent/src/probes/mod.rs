@@ -4,6 +4,7 @@
 
 pub mod bpf;
 pub mod cgroupfs;
+pub mod fdinfo;
 mod file;
 pub mod hardware;
 pub mod host;

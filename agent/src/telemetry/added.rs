@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::snapshot::Resource;
-use crate::identity::Kind;
+use super::{describe::AGENT, snapshot::Resource};
 
 /// Attributes that outputs add.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl Added {
 }
 
 fn is_agent(resource: &Resource) -> bool {
-    resource.id.namespace == "wattrace" && resource.id.name == Kind::Agent.name()
+    resource.id.namespace == "wattrace" && resource.id.name == AGENT
 }
 
 #[cfg(test)]

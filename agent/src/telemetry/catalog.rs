@@ -129,15 +129,19 @@ catalog! {
     QUEUE_DROPPED = Agent Sum "wattrace.agent.queue.dropped" "{item}" ["wattrace.agent.drop.reason"]
         "Items that left the queue unsent, by reason: full, thinned, expired, corrupt, rejected or `too_large`.";
     COLLECT_DURATION = Agent Histogram "wattrace.agent.collect.duration" "s" ["wattrace.agent.stage"]
-        "Time a stage of one collection took.";
+        "Time a stage of a collection took: read, attribute, describe, save or offer.";
     EBPF_EVENTS_LOST = Agent Sum "wattrace.agent.ebpf.events.lost" "{event}" ["wattrace.agent.program", "wattrace.agent.loss.reason"]
-        "Events that a kernel program could not count.";
+        "Events that a kernel program, or what takes its events, could not count.";
     EBPF_RUN_TIME = Agent Sum "wattrace.agent.ebpf.run.time" "s" ["wattrace.agent.program", "wattrace.agent.sampled"]
-        "Time a kernel program ran; sampled: estimated from a part of its runs.";
+        "CPU time of a kernel program, without the clock that takes it; sampled: the mean of 1 of 1,024 runs, times all. It is spent in, and billed to, whoever runs on the CPU: it is in none of the agent's own figures.";
     EBPF_RUNS = Agent Sum "wattrace.agent.ebpf.runs" "{run}" ["wattrace.agent.program"]
         "Times a kernel program ran.";
     EBPF_MEMORY = Agent Gauge "wattrace.agent.ebpf.memory" "By" []
-        "Kernel memory of the maps.";
+        "Kernel memory of the maps and programs, as the kernel accounts it.";
+    EBPF_MAP_USAGE = Agent Gauge "wattrace.agent.ebpf.map.usage" "{entry}" ["wattrace.agent.map"]
+        "Entries in use of a kernel map; of the time table, those of the CPU where it is fullest.";
+    EBPF_MAP_LIMIT = Agent Gauge "wattrace.agent.ebpf.map.limit" "{entry}" ["wattrace.agent.map"]
+        "Entries that a kernel map has; of the time table, those of one CPU.";
     EBPF_PROBE_MODE = Agent Gauge "wattrace.agent.ebpf.probe.mode" "1" ["wattrace.agent.program", "wattrace.agent.probe.mode", "wattrace.agent.probe.reason"]
         "1 for the mode in which a probe works: btf, cgroupfs or off, and why not a better one.";
     WORKLOAD_COUNT = Agent Gauge "wattrace.agent.workload.count" "{workload}" []
@@ -147,9 +151,13 @@ catalog! {
     SERIES_DROPPED = Agent Sum "wattrace.agent.series.dropped" "{series}" []
         "Ended series forgotten before every destination acknowledged their final value.";
     AGENT_ENERGY = Agent Sum "wattrace.agent.energy" "J" []
-        "Energy that the agent itself was billed.";
-    RELOADS = Agent Sum "wattrace.agent.reloads" "{reload}" []
-        "Times the configuration was loaded anew.";
+        "Energy that the CPU time of the agent's process cost: its part of what its workload is billed, so not to be added to it. What its kernel programs cost is not in it.";
+    RELOADS = Agent Sum "wattrace.agent.reloads" "{reload}" ["wattrace.agent.reload.result"]
+        "Times the configuration was to be loaded anew: success, or failure when it had mistakes and was kept as it was.";
+    LOG_LOST = Agent Sum "wattrace.agent.log.lost" "{record}" ["wattrace.agent.log.output"]
+        "Messages of the agent that an output did not take: stderr or otlp.";
+    STATE_SAVE_FAILURES = Agent Sum "wattrace.agent.state.save.failures" "{failure}" []
+        "Times the totals could not be written to disk.";
 }
 
 /// Place of a row in [`ALL`]; its length for a metric that is no row.

@@ -29,8 +29,8 @@ mod node;
 mod resource;
 mod workload;
 
-pub use health::{Cpu, Exporter, Health, Program, Queue};
-pub use resource::{Host, agent as agent_resource};
+pub use health::{Cpu, Exporter, Fill, Health, Program, Queue, Reloads};
+pub use resource::{AGENT, Host, agent as agent_resource};
 
 /// What is told at the end of an interval.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +51,10 @@ pub struct View<'a> {
     pub meter: MeterView<'a>,
     /// The machine.
     pub host: &'a Host,
-    /// Workloads that have a live cgroup or process. Those of the agent's own making need not be in it.
+    /// Workloads that have a live cgroup or process. Those without one need not be in it.
     pub live: &'a BTreeSet<Triplet>,
+    /// The agent's own part of the energy of the interval; `None`: unknown.
+    pub own: Option<Microjoules>,
     /// The agent's own numbers.
     pub health: &'a Health,
 }
@@ -120,7 +122,7 @@ impl Telemetry {
 
     /// Tells the interval that was closed. The ledger must retire whom it says are forgotten.
     pub fn tell(&mut self, view: &View<'_>) -> Told {
-        self.totals.post(view.footprint, view.hardware);
+        self.totals.post(view.footprint, view.hardware, view.own);
         let described = self.describe(view);
         let mut told = self.lifecycle.tell(view.usage.to, described);
         count_series(&mut told.snapshot);
@@ -150,7 +152,10 @@ impl Telemetry {
         let workloads = found.values().filter(|workload| workload.live).count();
         let own = [
             (resource::node(view.host), node::points(view, &self.totals, &spans)),
-            (resource::agent(view.host), health::points(view.health, workloads, self.lifecycle.dropped())),
+            (
+                resource::agent(view.host),
+                health::points(view.health, self.totals.agent, workloads, self.lifecycle.dropped()),
+            ),
         ];
         for (resource, points) in own {
             let resource = self.resources.entry(resource.id.clone()).or_insert_with(|| Arc::new(resource));
@@ -163,7 +168,7 @@ impl Telemetry {
 
 /// Whether a workload is there for as long as the agent is.
 fn lives_on(workload: &Workload) -> bool {
-    matches!(workload.kind, Kind::Kernel | Kind::Agent | Kind::Unattributed | Kind::Other)
+    matches!(workload.kind, Kind::Kernel | Kind::Unattributed | Kind::Other)
 }
 
 fn energies(ledger: &Ledger) -> BTreeMap<Triplet, BTreeMap<ZoneKind, Microjoules>> {

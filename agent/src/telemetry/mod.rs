@@ -3,6 +3,7 @@
 pub mod added;
 pub mod catalog;
 pub mod describe;
+mod durations;
 pub mod lifecycle;
 pub mod names;
 pub mod snapshot;

@@ -19,6 +19,8 @@ pub struct Totals {
     pub operational: Option<Grams>,
     /// Embodied carbon; `None`: unknown.
     pub embodied: Option<Grams>,
+    /// What the agent's own CPU time cost; `None`: never known.
+    pub agent: Option<Microjoules>,
 }
 
 /// What is kept of [`Totals`] across a restart.
@@ -27,17 +29,22 @@ pub struct TotalsRecord {
     hardware: Vec<(ZoneKey, Microjoules)>,
     operational: Option<Grams>,
     embodied: Option<Grams>,
+    #[serde(default)]
+    agent: Option<Microjoules>,
 }
 
 impl Totals {
-    /// Adds an interval.
-    pub fn post(&mut self, footprint: &Footprint, hardware: &[ZoneSample]) {
+    /// Adds an interval; `agent` is the agent's own part of the energy, where it is known.
+    pub fn post(&mut self, footprint: &Footprint, hardware: &[ZoneSample], agent: Option<Microjoules>) {
         for zone in hardware {
             *self.hardware.entry(zone.key).or_default() += zone.energy;
         }
         let operational = (footprint.covered.0 > 0).then_some(footprint.operational);
         self.operational = grown(self.operational, operational);
         self.embodied = grown(self.embodied, footprint.embodied);
+        if let Some(agent) = agent {
+            *self.agent.get_or_insert_default() += agent;
+        }
     }
 }
 
@@ -50,14 +57,14 @@ fn grown(total: Option<Grams>, by: Option<Grams>) -> Option<Grams> {
 impl From<&Totals> for TotalsRecord {
     fn from(totals: &Totals) -> Self {
         let hardware = totals.hardware.iter().map(|(key, energy)| (*key, *energy)).collect();
-        Self { hardware, operational: totals.operational, embodied: totals.embodied }
+        Self { hardware, operational: totals.operational, embodied: totals.embodied, agent: totals.agent }
     }
 }
 
 impl From<TotalsRecord> for Totals {
     fn from(record: TotalsRecord) -> Self {
         let hardware = record.hardware.into_iter().collect();
-        Self { hardware, operational: record.operational, embodied: record.embodied }
+        Self { hardware, operational: record.operational, embodied: record.embodied, agent: record.agent }
     }
 }
 
@@ -74,10 +81,12 @@ mod tests {
     #[test]
     fn what_was_never_known_is_no_zero() {
         let mut totals = Totals::default();
-        totals.post(&footprint(0.0, None, 0), &[]);
+        totals.post(&footprint(0.0, None, 0), &[], None);
         assert_eq!(totals, Totals::default());
-        totals.post(&footprint(2.0, Some(1.0), 5), &[]);
-        totals.post(&footprint(f64::NAN, None, 5), &[]);
+        totals.post(&footprint(2.0, Some(1.0), 5), &[], Some(Microjoules(3)));
+        totals.post(&footprint(f64::NAN, None, 5), &[], None);
+        totals.post(&footprint(0.0, None, 0), &[], Some(Microjoules(4)));
+        assert_eq!(totals.agent, Some(Microjoules(7)));
         assert_eq!((totals.operational, totals.embodied), (Some(Grams(2.0)), Some(Grams(1.0))));
         assert_eq!(Totals::from(TotalsRecord::from(&totals)), totals);
     }

@@ -138,6 +138,10 @@ impl Agent {
         until(&format!("the agent says {text:?}"), || self.said().contains(text));
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, signal).unwrap();

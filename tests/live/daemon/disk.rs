@@ -58,7 +58,9 @@ fn a_full_disk_ends_no_measurement() {
     until("totals are on disk", || state.join("state.json").exists());
     disk.fill();
     agent.until_said("cannot keep totals in");
-    until_later(&receiver, 2);
+    let points = until_later(&receiver, 2);
+    let failures = points.iter().filter(|point| point.metric == "wattrace.agent.state.save.failures");
+    assert!(failures.filter_map(|point| point.value).next_back().is_some_and(|count| count >= 1.0), "none is counted");
     let said = agent.said();
     assert!(said.contains("No space left") && said.contains("tried again each interval"), "{said}");
     assert_eq!(said.matches("cannot keep totals").count(), 1, "it is said once: {said}");

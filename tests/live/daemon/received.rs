@@ -8,7 +8,9 @@ use std::{
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::{KeyValue, any_value::Value},
-    metrics::v1::{Metric, NumberDataPoint, metric::Data, number_data_point::Value as Number},
+    metrics::v1::{
+        ExponentialHistogramDataPoint, Metric, NumberDataPoint, metric::Data, number_data_point::Value as Number,
+    },
 };
 use prost::Message;
 use wattrace_tests::receiver::{Receiver, Request};
@@ -20,6 +22,7 @@ pub struct Point {
     pub resource: Attributes,
     pub metric: String,
     pub attributes: Attributes,
+    /// Cumulative: a sum, or a histogram, whose value is its count.
     pub is_sum: bool,
     pub start: u64,
     pub at: u64,
@@ -72,7 +75,11 @@ fn of_metric(who: &Attributes, metric: Metric) -> Vec<Point> {
             assert!(sum.is_monotonic && sum.aggregation_temporality == 2, "{}", metric.name);
             (true, sum.data_points)
         }
-        _ => return Vec::new(),
+        Data::ExponentialHistogram(histogram) => {
+            assert!(histogram.aggregation_temporality == 2, "{}", metric.name);
+            return histogram.data_points.into_iter().map(|point| of_histogram(who, &metric.name, &point)).collect();
+        }
+        _ => panic!("{}: of another kind", metric.name),
     };
     let point = |point: NumberDataPoint| Point {
         resource: who.clone(),
@@ -94,6 +101,21 @@ fn of_metric(who: &Attributes, metric: Metric) -> Vec<Point> {
         },
     };
     found.into_iter().map(point).collect()
+}
+
+/// Its value is the number of values in it.
+fn of_histogram(who: &Attributes, metric: &str, point: &ExponentialHistogramDataPoint) -> Point {
+    let buckets = point.positive.as_ref().map_or(0, |positive| positive.bucket_counts.iter().sum());
+    assert_eq!(point.count, point.zero_count + buckets, "{metric}");
+    Point {
+        resource: who.clone(),
+        metric: metric.to_owned(),
+        attributes: attributes(&point.attributes),
+        is_sum: true,
+        start: point.start_time_unix_nano,
+        at: point.time_unix_nano,
+        value: (point.flags == 0).then_some(point.count as f64),
+    }
 }
 
 fn attributes(pairs: &[KeyValue]) -> Attributes {

@@ -17,6 +17,7 @@ use crate::{
     pipeline::{
         Interval, Options, Pipeline,
         sources::monotonic,
+        stages::Stage,
         state::{Found, Saved, StateDir},
     },
     samples::EnergySource,
@@ -128,11 +129,13 @@ impl Agent {
 
     /// Totals to disk, then the snapshot to the outputs.
     fn tell(&mut self, interval: &Interval) {
+        self.pipeline.stages.begin(clock::monotonic());
         let now = interval.usage.to.monotonic;
         // Where nobody is waited for, whoever wants to know has been told.
         self.telemetry.acknowledge(self.exporter.acknowledged(now).unwrap_or(self.health.told));
         let statistics = self.exporter.statistics();
-        let health = self.health.gather(&self.pipeline, statistics.as_ref(), self.config.otlp.queue, now);
+        let health =
+            self.health.gather(&self.pipeline, &self.diagnostics, statistics.as_ref(), self.config.otlp.queue, now);
         let live = self.pipeline.live();
         let meter = &self.pipeline.meter;
         let unavailable = meter.passed_over.join("; ");
@@ -151,8 +154,10 @@ impl Agent {
             },
             host: &self.host,
             live: &live,
+            own: interval.own,
             health: &health,
         });
+        self.pipeline.stages.end(Stage::Describe, clock::monotonic());
         for id in &told.forgotten {
             self.pipeline.ledger.retire(id);
         }
@@ -160,6 +165,7 @@ impl Agent {
             table.note(&self.pipeline.ledger);
         }
         self.keep();
+        self.pipeline.stages.end(Stage::Save, clock::monotonic());
         self.health.told = told.snapshot.number;
         if statistics.is_some() {
             self.health.offered.push_back((told.snapshot.number, now));
@@ -167,6 +173,7 @@ impl Agent {
             self.health.offered.clear();
         }
         self.exporter.offer(&told.snapshot);
+        self.pipeline.stages.end(Stage::Offer, clock::monotonic());
     }
 
     /// Totals to disk. A full disk ends no measurement: it is said once, and tried again each interval.
@@ -180,6 +187,7 @@ impl Agent {
                 }
             }
             Err(error) => {
+                self.health.save_failures += 1;
                 // Receivers are about to be told more than is on disk: whoever starts from that would let sums fall.
                 let next = if self.state.outdate() {
                     "an agent that starts before it works counts anew"

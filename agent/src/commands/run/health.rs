@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use wattrace_common::loss as kernel;
+
 use crate::{
+    diagnostics::Diagnostics,
     outputs::otlp::sender::Statistics,
     pipeline::{Pipeline, sources::Sched},
-    probes::process,
-    telemetry::describe::{Cpu, Exporter, Health, Program, Queue},
+    probes::{bpf, process},
+    telemetry::describe::{Cpu, Exporter, Fill, Health, Program, Queue, Reloads},
     units::{Bytes, Nanos},
 };
 
@@ -15,8 +18,12 @@ use crate::{
 pub(super) struct Tally {
     /// Number of the last snapshot that was told.
     pub told: u64,
-    /// Times the configuration was loaded anew.
-    pub reloads: u64,
+    /// Times the configuration was loaded anew, or was to be.
+    pub reloads: Reloads,
+    /// Times the totals could not be written to disk.
+    pub save_failures: u64,
+    /// Time each kernel program ran, as told last.
+    pub run_times: BTreeMap<kernel::Program, Nanos>,
     /// Snapshots by number and instant, from the oldest that may still wait.
     pub offered: VecDeque<(u64, Nanos)>,
 }
@@ -26,6 +33,7 @@ impl Tally {
     pub(super) fn gather(
         &mut self,
         pipeline: &Pipeline,
+        diagnostics: &Diagnostics,
         statistics: Option<&Statistics>,
         limit: Bytes,
         now: Nanos,
@@ -36,11 +44,14 @@ impl Tally {
             memory: own.map(|own| own.resident),
             exporters: statistics.map(exporter).into_iter().collect(),
             queue: statistics.map(|statistics| self.queue(statistics, limit, now)),
-            collect: BTreeMap::new(),
-            programs: vec![program(pipeline)],
-            ebpf_memory: None,
-            energy: None,
+            collect: pipeline.stages.durations(),
+            programs: programs(pipeline, &mut self.run_times),
+            lost: lost(pipeline),
+            maps: maps(pipeline),
+            ebpf_memory: pipeline.sources.kernel_memory,
             reloads: self.reloads,
+            save_failures: self.save_failures,
+            lost_messages: lost_messages(diagnostics),
         }
     }
 
@@ -75,11 +86,64 @@ fn exporter(statistics: &Statistics) -> Exporter {
     }
 }
 
-fn program(pipeline: &Pipeline) -> Program {
-    let (mode, reason) = match &pipeline.sources.sched {
-        Sched::Btf(_) => ("btf", String::new()),
-        Sched::Off(reason) => ("off", reason.clone()),
+/// The kernel programs.
+fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos>) -> Vec<Program> {
+    let loaded = match &pipeline.sources.sched {
+        Sched::Btf(programs) => Ok(programs),
+        Sched::Off(reason) => Err(reason),
     };
-    let lost = pipeline.losses().into_iter().filter(|loss| loss.loses).map(|loss| (loss.name, loss.count));
-    Program { name: "sched", mode, reason, lost: lost.collect(), run_time: None, runs: None }
+    let costs = loaded.map_or_else(|_| Vec::new(), |programs| programs.times.costs());
+    let cgroups = loaded.and_then(|programs| programs.cgroups.as_ref().map(|_| ()));
+    let program = |program: &kernel::Program| {
+        let attached = match program {
+            kernel::Program::Sched => loaded.map(|_| ()),
+            kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir => cgroups,
+        };
+        let (mode, reason) = attached.map_or_else(|reason| ("off", reason.clone()), |()| ("btf", String::new()));
+        let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
+        let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));
+        let run_time = time.map(|time| (time, program.is_sampled()));
+        Program { name: program.name(), mode, reason, run_time, runs: cost.map(|cost| cost.runs) }
+    };
+    kernel::PROGRAMS.iter().map(program).collect()
+}
+
+/// An estimate that a new sample lowers stays where it is until it is reached again: a sum must not fall.
+fn not_less(reached: &mut BTreeMap<kernel::Program, Nanos>, program: kernel::Program, time: Nanos) -> Nanos {
+    let reached = reached.entry(program).or_default();
+    *reached = time.max(*reached);
+    *reached
+}
+
+fn maps(pipeline: &Pipeline) -> Vec<Fill> {
+    let Sched::Btf(programs) = &pipeline.sources.sched else { return Vec::new() };
+    let fill = |fill: bpf::Fill| Fill { map: fill.map, used: fill.used, limit: fill.limit };
+    programs.times.fills().into_iter().map(fill).collect()
+}
+
+/// What was lost, by who lost it and why.
+fn lost(pipeline: &Pipeline) -> BTreeMap<(String, String), u64> {
+    let parts = |name: &str| name.split_once('.').map(|(who, why)| (who.to_owned(), why.to_owned()));
+    let losses = pipeline.losses().into_iter().filter(|loss| loss.loses);
+    losses.filter_map(|loss| Some((parts(&loss.name)?, loss.count))).collect()
+}
+
+/// Messages that somebody who watches an output did not get.
+fn lost_messages(diagnostics: &Diagnostics) -> BTreeMap<&'static str, u64> {
+    let records = diagnostics.records().map(|records| ("otlp", records.failed));
+    [("stderr", diagnostics.lost_lines())].into_iter().chain(records).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_was_told_is_not_taken_back() {
+        let mut reached = BTreeMap::new();
+        let mut tell = |program, time| not_less(&mut reached, program, Nanos(time)).0;
+        let sched = kernel::Program::Sched;
+        assert_eq!([5, 9, 7, 12].map(|time| tell(sched, time)), [5, 9, 9, 12]);
+        assert_eq!(tell(kernel::Program::CgroupMkdir, 1), 1);
+    }
 }

@@ -21,7 +21,7 @@ impl Agent {
     pub(super) fn reload(&mut self, read: Result<Config, RunError>) {
         match read.and_then(|new| self.take_over(&new)) {
             Ok(Reload { changed, needs_restart }) => {
-                self.health.reloads += 1;
+                self.health.reloads.success += 1;
                 let changed = changed.join(", ");
                 if needs_restart.is_empty() {
                     info!(changed, "configuration reloaded");
@@ -30,7 +30,10 @@ impl Agent {
                     warn!(changed, "configuration reloaded; these need a restart: {rest}");
                 }
             }
-            Err(error) => warn!("the configuration is kept as it was: {error}"),
+            Err(error) => {
+                self.health.reloads.failure += 1;
+                warn!("the configuration is kept as it was: {error}");
+            }
         }
     }
 

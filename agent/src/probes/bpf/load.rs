@@ -10,17 +10,13 @@ use aya::{
     maps::{Map, MapData, PerCpuHashMap, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
-use wattrace_common::{
-    layout,
-    limits::TIME_SETS,
-    loss::COUNTERS_PER_CPU,
-    sched::{Work, WorkKey},
-};
+use wattrace_common::{layout, limits::TIME_SETS, loss::COUNTERS_PER_CPU};
 
 use super::{
     events::CgroupEvents,
     layout::{CgroupLayout, Layouts, SchedLayout},
     mapped::Mapped,
+    own::Me,
     times::TimeMaps,
     visit,
 };
@@ -41,17 +37,10 @@ pub struct Machine {
     pub root_cgroup: u64,
     /// Whether lockdown forbids programs to copy kernel memory.
     pub locked_down: bool,
+    /// Whether the programs time some of their own runs.
+    pub time_runs: bool,
     /// What the kernel must call this process.
     pub me: Me,
-}
-
-/// What the self-test expects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Me {
-    /// Our cgroup, where it is known and not the root.
-    pub cgroup: Option<u64>,
-    /// Our pid in the initial pid namespace, where it is known.
-    pub tgid: Option<u32>,
 }
 
 /// Attached programs and their maps.
@@ -60,6 +49,8 @@ pub struct Programs {
     pub times: TimeMaps,
     /// Births and deaths of cgroups, or why there are none.
     pub cgroups: Result<CgroupEvents, String>,
+    /// What the programs must call this process, whichever cgroup it is moved to.
+    pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
     ebpf: Ebpf,
 }
@@ -121,7 +112,8 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         Ok(_) => cgroup_events(&mut ebpf, &btf).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    Ok(Programs { times, cgroups, ebpf })
+    let me = Me { cgroup: None, ..machine.me };
+    Ok(Programs { times, cgroups, me, ebpf })
 }
 
 impl Programs {
@@ -161,6 +153,7 @@ fn open(
         ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[total, _]| total)),
         ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[_, before]| before)),
         ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !machine.locked_down)),
+        ("TIME_RUNS", u32::from(machine.time_runs)),
         ("HAVE_RQ_CLOCK", u32::from(sched.clock.is_ok())),
     ];
     if let Ok(clock) = &sched.clock {
@@ -183,6 +176,7 @@ fn open(
     loader
         .map_max_entries(layout::MAP_CPUS, machine.possible)
         .map_max_entries(layout::MAP_TIMES, machine.possible * TIME_SETS)
+        .map_max_entries(layout::MAP_COSTS, machine.possible)
         .map_max_entries(layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)
         .load(OBJECT)
         .map_err(|error| denied_or(&error, LoadError::Object))
@@ -261,9 +255,10 @@ fn time_maps(ebpf: &mut Ebpf, machine: &Machine) -> Result<TimeMaps, LoadError> 
     let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
     let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
     let (lost, lost_data) = mapped(ebpf, layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)?;
+    let (costs, costs_data) = mapped(ebpf, layout::MAP_COSTS, machine.possible)?;
     let overflow =
         PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
-    Ok(TimeMaps::new(cpus, times, lost, overflow, vec![cpus_data, times_data, lost_data]))
+    Ok(TimeMaps::new(cpus, times, lost, costs, overflow, vec![cpus_data, times_data, lost_data, costs_data]))
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {
@@ -297,23 +292,6 @@ fn visit_cpus(times: &TimeMaps, machine: &Machine) -> Result<(), LoadError> {
         );
         Err(LoadError::SelfTest { cpu, found, expected })
     })
-}
-
-impl Me {
-    /// A wrong offset can pass the verifier when it leads to another member of the same size: the
-    /// program must therefore prove that it names a process and thread it is known to run under.
-    fn is(self, key: WorkKey, tid: u64) -> bool {
-        let same_process = match (key.decode(), self) {
-            (Work::Cgroup(id), Self { cgroup: Some(mine), .. }) => id == mine,
-            (Work::Process { tgid, .. }, Self { cgroup: None, tgid: Some(mine) }) => tgid == mine,
-            (Work::Cgroup(_), Self { cgroup: None, .. })
-            | (Work::Process { .. }, Self { cgroup: None, tgid: None }) => true,
-            _ => false,
-        };
-        // In a pid namespace of its own this process does not know what the kernel calls it.
-        let my_tid = u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs());
-        same_process && (self.tgid.is_none() || tid == my_tid)
-    }
 }
 
 #[cfg(test)]

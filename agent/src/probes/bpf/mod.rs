@@ -1,16 +1,20 @@
 //! The edge to the kernel programs: offsets from BTF, loading, and copying maps into plain vectors.
 
 pub mod btf;
+mod cost;
 mod entries;
 mod events;
 pub mod layout;
 mod load;
 mod mapped;
+mod own;
 mod reclaim;
 mod slot;
 mod times;
 mod visit;
 
+pub use cost::Fill;
 pub use events::{CgroupChange, CgroupEvents, ChangeKind};
-pub use load::{LoadError, Machine, Me, Programs, load};
+pub use load::{LoadError, Machine, Programs, load};
+pub use own::Me;
 pub use times::{CpuTotals, Loss, TimeMaps, TimesReading};

@@ -15,9 +15,14 @@ use super::{slot::word, times::TimeMaps};
 impl TimeMaps {
     /// Share of the fullest CPU's table that is taken, 0 to 1.
     pub fn fullness(&self) -> f64 {
+        self.fullest() as f64 / (TIME_SETS as usize * TIME_WAYS) as f64
+    }
+
+    /// Slots taken of the fullest CPU's table.
+    pub(super) fn fullest(&self) -> usize {
         let sets = TIME_SETS as usize;
         let used = (0..self.cpus.len()).map(|cpu| self.used_slots(cpu * sets..(cpu + 1) * sets).count());
-        used.max().unwrap_or(0) as f64 / (sets * TIME_WAYS) as f64
+        used.max().unwrap_or(0)
     }
 
     fn used_slots(&self, sets: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize, WorkKey)> {

@@ -8,6 +8,7 @@
 
 use aya::maps::{MapData, PerCpuHashMap};
 use wattrace_common::{
+    cost::CpuCost,
     limits::{TIME_SETS, TIME_WAYS},
     loss::{COUNTERS_PER_CPU, PROGRAMS, Program, REASONS, Reason, index},
     sched::{CpuSlot, TimeSet, TimeSlot, WorkKey},
@@ -27,6 +28,7 @@ pub struct TimeMaps {
     pub(super) cpus: Mapped<CpuSlot>,
     pub(super) times: Mapped<TimeSet>,
     lost: Mapped<u64>,
+    pub(super) costs: Mapped<CpuCost>,
     pub(super) overflow: Overflow,
     /// Run-queue clock up to which each CPU was accounted: an estimate never falls behind it.
     reached: Vec<u64>,
@@ -79,11 +81,12 @@ impl TimeMaps {
         cpus: Mapped<CpuSlot>,
         times: Mapped<TimeSet>,
         lost: Mapped<u64>,
+        costs: Mapped<CpuCost>,
         overflow: Overflow,
         data: Vec<MapData>,
     ) -> Self {
         let reached = vec![0; cpus.len()];
-        Self { cpus, times, lost, overflow, reached, torn: 0, _data: data }
+        Self { cpus, times, lost, costs, overflow, reached, torn: 0, _data: data }
     }
 
     /// Asks each CPU for a clock pair at its next switch.

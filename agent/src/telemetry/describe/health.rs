@@ -23,12 +23,38 @@ pub struct Health {
     pub collect: BTreeMap<&'static str, Histogram>,
     /// Kernel programs.
     pub programs: Vec<Program>,
-    /// Kernel memory of the maps.
+    /// What was not counted, by who lost it and reason.
+    pub lost: BTreeMap<(String, String), u64>,
+    /// How full maps are.
+    pub maps: Vec<Fill>,
+    /// Kernel memory of the maps and programs.
     pub ebpf_memory: Option<Bytes>,
-    /// What the agent was billed.
-    pub energy: Option<Microjoules>,
-    /// Times the configuration was loaded anew.
-    pub reloads: u64,
+    /// Times the configuration was loaded anew, or was to be.
+    pub reloads: Reloads,
+    /// Times the totals could not be written to disk.
+    pub save_failures: u64,
+    /// Messages that were not taken, by output.
+    pub lost_messages: BTreeMap<&'static str, u64>,
+}
+
+/// Attempts to load the configuration anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// It was taken.
+    pub success: u64,
+    /// It had mistakes, and was kept as it was.
+    pub failure: u64,
+}
+
+/// How full a map is, in entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// The map.
+    pub map: &'static str,
+    /// Entries in use.
+    pub used: u64,
+    /// Entries there are.
+    pub limit: u64,
 }
 
 /// CPU time of a process.
@@ -77,16 +103,14 @@ pub struct Program {
     pub mode: &'static str,
     /// Why not a better mode; empty for the best.
     pub reason: String,
-    /// Events not counted, by reason.
-    pub lost: BTreeMap<String, u64>,
     /// Time it ran, and whether that is estimated from a part of its runs.
     pub run_time: Option<(Nanos, bool)>,
     /// Times it ran.
     pub runs: Option<u64>,
 }
 
-/// The values of the agent. The number of series is filled in when it is known.
-pub(super) fn points(health: &Health, workloads: usize, dropped: u64) -> Vec<Point> {
+/// The values of the agent; `energy` is what it cost. The number of series is filled in when it is known.
+pub(super) fn points(health: &Health, energy: Option<Microjoules>, workloads: usize, dropped: u64) -> Vec<Point> {
     let mut points = Vec::new();
     if let Some(cpu) = health.cpu {
         points.push(point(&catalog::PROCESS_CPU_TIME, ["user".into()], cpu.user.seconds()));
@@ -101,12 +125,23 @@ pub(super) fn points(health: &Health, workloads: usize, dropped: u64) -> Vec<Poi
         value: Value::Histogram(time.clone()),
     }));
     health.programs.iter().for_each(|program| points.extend(ran(program)));
+    points.extend(health.lost.iter().map(|((who, reason), events)| {
+        count(&catalog::EBPF_EVENTS_LOST, [who.clone().into(), reason.clone().into()], *events)
+    }));
+    for fill in &health.maps {
+        points.push(count(&catalog::EBPF_MAP_USAGE, [fill.map.into()], fill.used));
+        points.push(count(&catalog::EBPF_MAP_LIMIT, [fill.map.into()], fill.limit));
+    }
     points.extend(size(&catalog::EBPF_MEMORY, health.ebpf_memory));
     points.push(count(&catalog::WORKLOAD_COUNT, [], workloads as u64));
     points.push(count(&catalog::SERIES_COUNT, [], 0));
     points.push(count(&catalog::SERIES_DROPPED, [], dropped));
-    points.extend(health.energy.map(|energy| point(&catalog::AGENT_ENERGY, [], energy.joules().0)));
-    points.push(count(&catalog::RELOADS, [], health.reloads));
+    points.extend(energy.map(|energy| point(&catalog::AGENT_ENERGY, [], energy.joules().0)));
+    points.push(count(&catalog::RELOADS, ["success".into()], health.reloads.success));
+    points.push(count(&catalog::RELOADS, ["failure".into()], health.reloads.failure));
+    points.push(count(&catalog::STATE_SAVE_FAILURES, [], health.save_failures));
+    let lost = health.lost_messages.iter();
+    points.extend(lost.map(|(output, messages)| count(&catalog::LOG_LOST, [(*output).into()], *messages)));
     points
 }
 
@@ -131,17 +166,13 @@ fn waiting(queue: &Queue) -> Vec<Point> {
 
 fn ran(program: &Program) -> Vec<Point> {
     let name = || Cow::from(program.name);
-    let lost = program
-        .lost
-        .iter()
-        .map(|(reason, events)| count(&catalog::EBPF_EVENTS_LOST, [name(), reason.clone().into()], *events));
     let time = program.run_time.map(|(time, sampled)| {
         let sampled = if sampled { "true" } else { "false" };
         point(&catalog::EBPF_RUN_TIME, [name(), sampled.into()], time.seconds())
     });
     let runs = program.runs.map(|runs| count(&catalog::EBPF_RUNS, [name()], runs));
     let mode = [name(), program.mode.into(), program.reason.clone().into()];
-    lost.chain(time).chain(runs).chain([point(&catalog::EBPF_PROBE_MODE, mode, 1.0)]).collect()
+    time.into_iter().chain(runs).chain([point(&catalog::EBPF_PROBE_MODE, mode, 1.0)]).collect()
 }
 
 fn count<const N: usize>(metric: &'static Metric, attributes: [Cow<'static, str>; N], count: u64) -> Point {

@@ -16,6 +16,10 @@ pub struct Host {
     pub name: Option<String>,
 }
 
+/// `service.name` of the agent's own resource. It is an observer, and no workload: what it costs is billed to the
+/// unit or container that it runs in.
+pub const AGENT: &str = "agent";
+
 /// The machine.
 pub(super) fn node(host: &Host) -> Resource {
     own("node", host, Vec::new())
@@ -24,7 +28,7 @@ pub(super) fn node(host: &Host) -> Resource {
 /// This agent: the Resource of its own numbers and of its own log records.
 pub fn agent(host: &Host) -> Resource {
     let version = ("service.version", env!("CARGO_PKG_VERSION").to_owned());
-    own(Kind::Agent.name(), host, vec![version])
+    own(AGENT, host, vec![version])
 }
 
 fn own(name: &str, host: &Host, more: Vec<(&'static str, String)>) -> Resource {

@@ -142,6 +142,7 @@ fn the_power_of_a_part_is_not_that_of_the_whole() {
 fn the_agent_tells_of_itself() {
     let mut machine = Machine::new();
     machine.health = Health {
+        lost_messages: [("stderr", 3)].into(),
         cpu: Some(Cpu { user: Nanos::from_secs(2), system: Nanos::from_secs(1) }),
         memory: Some(Bytes(4_096)),
         exporters: vec![Exporter {
@@ -152,8 +153,18 @@ fn the_agent_tells_of_itself() {
             inflight: 3,
         }],
         queue: Some(Queue { usage: Bytes(1), limit: Bytes(2), ..Queue::default() }),
-        programs: vec![Program { name: "sched", mode: "btf", runs: Some(5), ..Program::default() }],
-        reloads: 1,
+        programs: vec![Program {
+            name: "sched",
+            mode: "btf",
+            runs: Some(5),
+            run_time: Some((Nanos::from_millis(250), true)),
+            ..Program::default()
+        }],
+        lost: BTreeMap::from([(("sched".to_owned(), "full".to_owned()), 7)]),
+        maps: vec![Fill { map: "TIMES", used: 3, limit: 1_024 }],
+        ebpf_memory: Some(Bytes(8_192)),
+        reloads: Reloads { success: 1, failure: 2 },
+        save_failures: 4,
         ..Health::default()
     };
     let snapshot = machine.tell(&busy());
@@ -166,14 +177,41 @@ fn the_agent_tells_of_itself() {
         "otel.sdk.exporter.metric_data_point.exported{collector,otlp_http_metric_exporter,rejected} 2",
         "wattrace.agent.queue.limit{} 2",
         "wattrace.agent.ebpf.runs{sched} 5",
+        "wattrace.agent.ebpf.run.time{sched,true} 0.25",
         "wattrace.agent.ebpf.probe.mode{sched,btf,} 1",
+        "wattrace.agent.ebpf.events.lost{sched,full} 7",
+        "wattrace.agent.ebpf.map.usage{TIMES} 3",
+        "wattrace.agent.ebpf.map.limit{TIMES} 1024",
+        "wattrace.agent.ebpf.memory{} 8192",
+        "wattrace.agent.reloads{success} 1",
+        "wattrace.agent.reloads{failure} 2",
+        "wattrace.agent.state.save.failures{} 4",
+        "wattrace.agent.log.lost{stderr} 3",
         "wattrace.agent.workload.count{} 6",
         &format!("wattrace.agent.series.count{{}} {series}"),
-        // The agent is a workload too, and the same entity.
-        "wattrace.workload.cpu.time{} 1",
     ] {
         assert!(told.contains(&line.to_owned()), "{line} in {told:#?}");
     }
+    assert!(!told.iter().any(|line| line.starts_with("wattrace.agent.energy")), "unknown: {told:#?}");
+}
+
+#[test]
+fn what_the_agent_cost_goes_on_after_a_restart() {
+    let mut machine = Machine::new();
+    let energy = |snapshot: &Snapshot| {
+        let mut series = find(snapshot, "agent").series.iter();
+        series.find(|series| *series.metric == catalog::AGENT_ENERGY).cloned()
+    };
+    machine.own = Some(Microjoules(1_500_000));
+    let first = energy(&machine.tell(&busy())).unwrap();
+    assert_eq!((first.value, first.phase), (Value::Number(1.5), Phase::Born));
+    machine.own = None;
+    assert_eq!(energy(&machine.tell(&busy())).unwrap().value, Value::Number(1.5), "it never falls");
+    let text = serde_json::to_string(&machine.telemetry.record()).unwrap();
+    machine.telemetry = Telemetry::restore(serde_json::from_str(&text).unwrap(), &machine.ledger, instant(30));
+    machine.own = Some(Microjoules(500_000));
+    let last = energy(&machine.tell(&busy())).unwrap();
+    assert_eq!((last.value, last.phase, last.start), (Value::Number(2.0), Phase::Live, first.start));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is kept of the life of series across a restart of the agent: the starts of those that go on counting.
 //!
-//! Only sums of the node and of workloads do, for their totals are kept too. What the agent counts of itself
-//! begins anew. Ends are not kept: whoever ended is found dead again, and its final value has to arrive once more.
+//! Only sums of the node and of workloads do, and the energy of the agent, for their totals are kept too. What else
+//! the agent counts of itself begins anew. Ends are not kept: whoever ended is found dead again, and its final value has to arrive once more.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -30,7 +30,7 @@ pub struct LifecycleRecord {
     pub acknowledged: u64,
     /// Series forgotten before their final value was acknowledged.
     pub dropped: u64,
-    /// Sums of the node and of workloads.
+    /// Sums whose totals are kept.
     pub series: Vec<SeriesRecord>,
 }
 
@@ -91,7 +91,8 @@ impl Lifecycle {
 
 fn series_record(id: &Triplet, attributes: &[Cow<'static, str>], state: &State) -> Option<SeriesRecord> {
     let Value::Number(value) = state.value else { return None };
-    let kept = value.is_finite() && state.metric.kind == Kind::Sum && state.metric.entity != Entity::Agent;
+    let has_total = state.metric.entity != Entity::Agent || *state.metric == catalog::AGENT_ENERGY;
+    let kept = value.is_finite() && state.metric.kind == Kind::Sum && has_total;
     kept.then(|| SeriesRecord {
         id: id.clone(),
         metric: state.metric.name.to_owned(),

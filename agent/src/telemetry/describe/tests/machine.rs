@@ -49,13 +49,12 @@ fn zones() -> Vec<ZoneInfo> {
 fn workloads() -> Vec<(Arc<Workload>, Option<Cgroup>)> {
     let seen = |path: &str| Some(Cgroup { id: 7, path: path.to_owned() });
     let at = |path: &str| (Arc::new(Workload::of_path(path, "h")), seen(path));
-    let agent = Workload { id: resource::agent(&host()).id, kind: Kind::Agent, name: "agent".to_owned() };
     vec![
         at(POD),
         at("/system.slice/ssh.service"),
         at("/system.slice/run-u17.service"),
         (Arc::new(Workload::kernel("h")), None),
-        (Arc::new(agent), None),
+        at("/system.slice/wattrace.service"),
     ]
 }
 
@@ -66,6 +65,7 @@ pub(super) struct Machine {
     pub(super) telemetry: Telemetry,
     pub(super) factors: Factors,
     pub(super) health: Health,
+    pub(super) own: Option<Microjoules>,
 }
 
 /// What happens in an interval.
@@ -84,7 +84,7 @@ pub(super) struct Step {
 impl Machine {
     pub(super) fn new() -> Self {
         let (ledger, telemetry) = (Ledger::default(), Telemetry::new(instant(0)));
-        Self { seconds: 0, ledger, telemetry, factors: factors(), health: Health::default() }
+        Self { seconds: 0, ledger, telemetry, factors: factors(), health: Health::default(), own: None }
     }
 
     /// Tells an interval, and retires whom it says.
@@ -111,6 +111,7 @@ impl Machine {
             meter: MeterView { source, unavailable, zones: &zones },
             host: &host(),
             live: &live.map(|((workload, _), _)| workload.id.clone()).collect(),
+            own: self.own,
             health: &self.health,
         });
         told.forgotten.iter().for_each(|id| self.ledger.retire(id));

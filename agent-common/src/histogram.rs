@@ -1,0 +1,68 @@
+//! Buckets of exponential histograms of durations: bucket `i` holds `2^(i/8) < v ≤ 2^((i+1)/8)`, `v` in seconds.
+
+/// Scale of [`index`]: eight buckets per doubling. Lower scales are the same index shifted right.
+pub const SCALE: i32 = 3;
+
+/// Where buckets end within an octave of nanoseconds: `10^9 · 2^(k/8)`, shifted until the highest bit is set, whole,
+/// in ascending order.
+const BOUNDS: [u64; 8] = [
+    0x81ff_a7a9_549c_a6e3,
+    0x8dc3_b896_0164_a7d9,
+    0x9a98_6705_4d51_2391,
+    0xa896_5f74_bf06_5071,
+    0xb7d8_8a12_d0dd_9ea0,
+    0xc87c_3e7d_03cd_bec3,
+    0xdaa1_7c2c_d195_55db,
+    0xee6b_2800_0000_0000,
+];
+
+/// Index of the bucket of a duration in nanoseconds; exact for every one above 0.
+pub fn index(nanos: u64) -> i32 {
+    let shift = nanos.leading_zeros();
+    let mantissa = nanos.checked_shl(shift).unwrap_or(0);
+    #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "at most 64 and 8")]
+    let (octave, above) = (63 - shift as i32, BOUNDS.iter().filter(|bound| mantissa > **bound).count() as i32);
+    ((octave - 30) << SCALE) + above
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_durations_are_in_their_buckets() {
+        for (nanos, expected) in
+            [(1, -240), (1_000, -160), (1_000_000, -80), (1_000_000_000, -1), (1_000_000_001, 0), (60_000_000_000, 47)]
+        {
+            assert_eq!(index(nanos), expected, "{nanos} ns");
+        }
+    }
+
+    /// `v ≤ 2^(n/8)` s where `v^8 ≤ 2^n`, in whole numbers: 10^9 = 2^9 · 5^9.
+    #[test]
+    fn buckets_end_where_whole_numbers_say() {
+        // Milliseconds keep v^8 within 128 bits.
+        for millis in [1_u128, 2, 3, 7, 917, 1_000, 1_024, 1_090, 1_091, 1_189, 1_414, 1_415, 2_000, 2_001, 8_000] {
+            let at = index(u64::try_from(millis).unwrap() * 1_000_000);
+            let below = |end: i32| {
+                let (left, right) = (millis.pow(8), 1_000_u128.pow(8));
+                if end >= 0 { left <= right << end } else { left << -end <= right }
+            };
+            assert!(below(at + 1) && !below(at), "{millis} ms: {at}");
+        }
+    }
+
+    #[test]
+    fn it_never_falls_and_knows_every_value() {
+        let mut last = index(1);
+        for shift in 0..60 {
+            for step in 0..16_u64 {
+                let nanos = (1 << shift) + ((step << shift) >> 4);
+                assert!(index(nanos) >= last, "{nanos}");
+                last = index(nanos);
+            }
+        }
+        assert!(index(u64::MAX) >= last);
+        assert!(index(0) < index(1));
+    }
+}

@@ -1,0 +1,80 @@
+//! Timing the programs by themselves.
+
+use aya_ebpf::{Global, helpers::bpf_ktime_get_ns};
+use wattrace_common::{
+    cost::{Cost, LONGEST_SAMPLE, is_sampled},
+    loss::Program,
+};
+
+use crate::maps::COSTS;
+
+/// 0 takes all timing out of the programs: what depends on it is dead code to the verifier.
+#[unsafe(no_mangle)]
+pub static TIME_RUNS: Global<u32> = Global::new(1);
+
+/// A run that is timed: two reads of the clock, one right after the other. 0: it is not.
+#[derive(Clone, Copy)]
+pub struct Timer {
+    before: u64,
+    start: u64,
+}
+
+impl Timer {
+    const OFF: Self = Self { before: 0, start: 0 };
+
+    /// For a program that runs too often to time each run, at `now`.
+    #[inline(always)]
+    pub fn sampled(now: u64) -> Self {
+        if TIME_RUNS.load() == 1 && is_sampled(now) { Self::start() } else { Self::OFF }
+    }
+
+    /// For a program that runs rarely.
+    #[inline(always)]
+    pub fn each() -> Self {
+        if TIME_RUNS.load() == 1 { Self::start() } else { Self::OFF }
+    }
+
+    #[inline(always)]
+    fn start() -> Self {
+        // SAFETY: the helper has no preconditions.
+        unsafe { Self { before: bpf_ktime_get_ns(), start: bpf_ktime_get_ns() } }
+    }
+
+    /// The run ends here.
+    #[inline(always)]
+    pub fn stop(self, cpu: u32, program: Program) {
+        if self.start != 0 {
+            self.note(cpu, program);
+        }
+    }
+
+    #[inline(always)]
+    fn note(self, cpu: u32, program: Program) {
+        // SAFETY: the helper has no preconditions.
+        let time = unsafe { bpf_ktime_get_ns() } - self.start;
+        if program.is_sampled() && time >= LONGEST_SAMPLE {
+            return;
+        }
+        let Some(cost) = of(cpu, program) else { return };
+        cost.timed += 1;
+        cost.time += time;
+        cost.clock += self.start - self.before;
+    }
+}
+
+/// Counts a run of a program without a sequence number.
+#[inline(always)]
+pub fn count_run(cpu: u32, program: Program) {
+    if TIME_RUNS.load() == 1
+        && let Some(cost) = of(cpu, program)
+    {
+        cost.runs += 1;
+    }
+}
+
+#[inline(always)]
+fn of(cpu: u32, program: Program) -> Option<&'static mut Cost> {
+    let costs = COSTS.get_ptr_mut(cpu)?;
+    // SAFETY: a valid map value; this CPU's alone, and this program does not run inside itself.
+    Some(unsafe { &mut (*costs).programs[program as usize] })
+}

@@ -1,0 +1,61 @@
+//! What the kernel says of the maps and programs that this process holds: `/proc/self/fdinfo`.
+//!
+//! It needs no right that the holder of a descriptor does not have; the system call that tells the same needs some.
+
+use std::{fs, path::Path};
+
+use crate::units::Bytes;
+
+/// Kernel memory of all kernel maps and programs that this process holds, as the kernel accounts it. `None`: it holds
+/// none, or the kernel does not say of each.
+pub fn kernel_memory(root: &Path) -> Option<Bytes> {
+    let entries = fs::read_dir(root.join("proc/self/fdinfo")).ok()?;
+    // A descriptor that was closed meanwhile, such as the one of this very folder, is not there to be read.
+    let texts = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let sizes: Option<Vec<u64>> = texts.filter(|text| is_ours(text)).map(|text| memory_of(&text)).collect();
+    let sizes = sizes.filter(|sizes| !sizes.is_empty())?;
+    Some(Bytes(sizes.iter().fold(0, |sum, size| sum.saturating_add(*size))))
+}
+
+/// Whether a descriptor is that of a map or a program.
+fn is_ours(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("map_type:") || line.starts_with("prog_type:"))
+}
+
+fn memory_of(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("memlock:"))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: &str =
+        "pos:\t0\nflags:\t02000002\nmap_type:\t2\nkey_size:\t4\nmax_entries:\t1\nmemlock:\t4096\nmap_id:\t7\n";
+    const PROGRAM: &str = "pos:\t0\nprog_type:\t26\nprog_jited:\t1\nmemlock:\t8192\nprog_id:\t9\nrun_cnt:\t0\n";
+
+    fn told(texts: &[&str]) -> Option<Bytes> {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/self/fdinfo");
+        fs::create_dir_all(&folder).unwrap();
+        for (number, text) in texts.iter().enumerate() {
+            fs::write(folder.join(number.to_string()), text).unwrap();
+        }
+        kernel_memory(root.path())
+    }
+
+    #[test]
+    fn maps_and_programs_are_added_and_nothing_else() {
+        assert_eq!(
+            told(&[MAP, "pos:\t0\nflags:\t02\n", PROGRAM, "link_type:\ttracing\nprog_id:\t9\n"]),
+            Some(Bytes(12_288))
+        );
+    }
+
+    #[test]
+    fn what_is_not_told_is_not_zero() {
+        assert_eq!(told(&[MAP, "map_type:\t2\nmax_entries:\t1\n"]), None);
+        assert_eq!(told(&["pos:\t0\n"]), None);
+        assert_eq!(kernel_memory(Path::new("/nowhere")), None);
+    }
+}
