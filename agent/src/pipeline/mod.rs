@@ -228,6 +228,10 @@ impl Pipeline {
         let load = self.usage.observe(&reading);
         self.read_meter(&load);
         self.relieve();
+        // Who was read was born before it, maybe after the changes were taken above: if it is gone again, only the event
+        // names it. Not earlier: who is now known to be dead may have run since the reading, and keeps its slot.
+        let changes = self.sources.wait(std::time::Duration::ZERO);
+        self.learn(changes);
         Ok(())
     }
 
