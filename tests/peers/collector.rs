@@ -1,6 +1,6 @@
 //! What a Collector writes down, against what the agent kept: the same numbers to the last bit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     otelcol::Collector,
@@ -39,6 +39,7 @@ fn compare(points: &[Point], states: &States) {
 /// Rules of every cumulative series on its own: times, growth, and how it begins and ends.
 fn check_lives(points: &[Point]) {
     let mut lives: BTreeMap<Key, Vec<&Point>> = BTreeMap::new();
+    let instants: BTreeSet<u64> = points.iter().filter(|point| point.at != point.start).map(|point| point.at).collect();
     for point in points.iter().filter(|point| point.is_sum) {
         assert!(point.start > 0 && point.start <= point.at, "{point:?}");
         lives.entry(point.key()).or_default().push(point);
@@ -48,6 +49,10 @@ fn check_lives(points: &[Point]) {
         assert_eq!((first.value, first.at), (Some(0.0), first.start), "a series begins with 0: {first:?}");
         for pair in life.windows(2) {
             let [before, after] = pair else { continue };
+            // What it counts was used since the snapshot before its first value.
+            let earlier = instants.range(..after.at).next_back();
+            let begins = before.at == before.start;
+            assert!(!begins || earlier.is_none_or(|earlier| before.start > *earlier), "{before:?} {earlier:?}");
             if before.value.is_none() || after.start != before.start {
                 assert_eq!((after.value, after.at), (Some(0.0), after.start), "begins anew with 0: {after:?}");
                 assert!(after.start >= before.at, "{before:?} {after:?}");

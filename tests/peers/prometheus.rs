@@ -20,23 +20,34 @@ use super::{
 /// The name of what is scraped, among the names of what is sent.
 const SCRAPED: &str = "scraped";
 
-/// Experiments of Prometheus: that created timestamps become zeros, and that `anchored` and `smoothed` exist.
-const FEATURES: &str = "--enable-feature=created-timestamp-zero-ingestion,promql-extended-range-selectors";
+/// Experiments of Prometheus: `anchored` and `smoothed` of PromQL.
+const FEATURES: &str = "--enable-feature=promql-extended-range-selectors";
+/// And that created timestamps become zeros. Only the page needs that: over OTLP the zeros themselves are sent.
+const ZEROS: &str = "created-timestamp-zero-ingestion";
 
-fn start(program: &Path, listen: SocketAddr, page: SocketAddr, every: &str, folder: &Path) -> Running {
-    let config = folder.join("prometheus.yml");
+/// One that is sent to.
+fn taker(program: &Path, listen: SocketAddr, folder: &Path) -> Running {
+    let text = "otlp: {translation_strategy: UnderscoreEscapingWithSuffixes}\n";
+    start(program, listen, &["--web.enable-otlp-receiver", FEATURES], text, folder)
+}
+
+/// One that scrapes.
+fn scraper(program: &Path, listen: SocketAddr, page: SocketAddr, every: &str, folder: &Path) -> Running {
     // Classic histograms become native ones, as those that come over OTLP are: they then have one name each.
     let text = format!(
         "global: {{scrape_interval: {every}, scrape_timeout: {every}}}\n\
-        otlp: {{translation_strategy: UnderscoreEscapingWithSuffixes}}\n\
-        storage: {{tsdb: {{out_of_order_time_window: 10m}}}}\n\
         scrape_configs:\n- job_name: {SCRAPED}\n  scrape_native_histograms: true\n  \
         convert_classic_histograms_to_nhcb: true\n  static_configs: [{{targets: [\"{page}\"]}}]\n"
     );
-    fs::write(&config, text).unwrap();
+    start(program, listen, &[&format!("{FEATURES},{ZEROS}")], &text, folder)
+}
+
+fn start(program: &Path, listen: SocketAddr, args: &[&str], config: &str, folder: &Path) -> Running {
+    fs::create_dir(folder).unwrap();
+    let file = folder.join("prometheus.yml");
+    fs::write(&file, config).unwrap();
     let mut command = Command::new(program);
-    command.args(["--web.enable-otlp-receiver", FEATURES]);
-    command.arg(format!("--config.file={}", config.display()));
+    command.args(args).arg(format!("--config.file={}", file.display()));
     command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
     command.arg(format!("--web.listen-address={listen}"));
     let mut running = Running::start(&mut command, &folder.join("prometheus.log"));
@@ -58,11 +69,10 @@ fn query(prometheus: SocketAddr, query: &str) -> Vec<Json> {
     answer["data"]["result"].as_array().cloned().unwrap_or_default()
 }
 
-/// Names of metrics, by whether they were scraped.
-fn names(prometheus: SocketAddr, scraped: bool) -> BTreeSet<String> {
-    let (is, own) = if scraped { ("=", "up|scrape_.*") } else { ("!=", "target_info") };
-    let all = format!("count by (__name__) ({{__name__=~\".+\",__name__!~\"{own}\",job{is}\"{SCRAPED}\"}})");
-    query(prometheus, &all).iter().map(|found| found["metric"]["__name__"].as_str().unwrap().to_owned()).collect()
+/// Names of metrics, but those that Prometheus makes itself.
+fn names(prometheus: SocketAddr) -> BTreeSet<String> {
+    let all = "count by (__name__) ({__name__=~\".+\",__name__!~\"up|scrape_.*|target_info\"})";
+    query(prometheus, all).iter().map(|found| found["metric"]["__name__"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Sums of workloads that have a cgroup, by its path and the name of the metric, as they were on disk last.
@@ -89,8 +99,9 @@ fn note(totals: &mut Totals, saved: Saved) {
 
 /// A workload's series, without braces around its labels.
 fn series(path: &str, metric: &str, scraped: bool) -> String {
-    let (is, instance) = if scraped { ("=", "service_instance_id") } else { ("!=", "instance") };
-    format!("{metric}{{job{is}\"{SCRAPED}\",{instance}=~\".*{path}\"}}")
+    // Of what is scraped `instance` is the page.
+    let instance = if scraped { "service_instance_id" } else { "instance" };
+    format!("{metric}{{{instance}=~\".*{path}\"}}")
 }
 
 /// Raw samples: seconds and value.
@@ -148,28 +159,29 @@ fn both_ways_to_prometheus_say_the_same() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (listen, page) = (free(), free());
-    let mut prometheus = start(&program, listen, page, "250ms", folder.path());
-    let endpoint = format!("http://{listen}/api/v1/otlp");
+    let (sent, scraped, page) = (free(), free(), free());
+    let mut taker = taker(&program, sent, &folder.path().join("taker"));
+    let mut scraper = scraper(&program, scraped, page, "250ms", &folder.path().join("scraper"));
+    let endpoint = format!("http://{sent}/api/v1/otlp");
     let mut agent = agent(&["--endpoint", &endpoint, "--listen", &page.to_string()], folder.path());
     let state = folder.path().join("state/state.json");
     let watch = Watch::start(state.clone(), note);
-    until("something arrives both ways", || [true, false].iter().all(|scraped| names(listen, *scraped).contains(CPU)));
+    until("something arrives both ways", || names(sent).contains(CPU) && names(scraped).contains(CPU));
     let workload = Workload::spin("1");
     let name = workload.name.clone();
     let is_known = || fs::read_to_string(&state).unwrap().contains(&name);
     until("the workload has an account", is_known);
     workload.end();
     until("the workload's account is retired", || !is_known());
-    until("both ways have the same names", || names(listen, true) == names(listen, false) || !agent.is_running());
-    assert_eq!(names(listen, true), names(listen, false));
-    assert!(names(listen, true).len() > 20, "{:?}", names(listen, true));
+    until("both ways have the same names", || names(sent) == names(scraped) || !agent.is_running());
+    assert_eq!(names(sent), names(scraped));
+    assert!(names(sent).len() > 20, "{:?}", names(sent));
     assert!(agent.stop(), "{}", agent.said());
     let totals = watch.end();
     assert!(totals[&(name.clone(), CPU)] > 0.0, "{totals:?}");
-    assert_whole(listen, &name, &totals, false);
-    assert_whole(listen, &name, &totals, true);
-    assert!(prometheus.stop());
+    assert_whole(sent, &name, &totals, false);
+    assert_whole(scraped, &name, &totals, true);
+    assert!(taker.stop() && scraper.stop());
 }
 
 /// The page is all there is, and looked at more seldom than a workload that is gone would stay on it by itself.
@@ -181,7 +193,7 @@ fn a_scraper_that_is_slower_than_the_agent_gets_every_final_value() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (listen, page) = (free(), free());
-    let mut prometheus = start(&program, listen, page, "12s", folder.path());
+    let mut prometheus = scraper(&program, listen, page, "12s", &folder.path().join("scraper"));
     let mut agent = agent(&["--listen", &page.to_string()], folder.path());
     let watch = Watch::start(folder.path().join("state/state.json"), note);
     let scrapes = || query(listen, &format!("count_over_time(up{{job=\"{SCRAPED}\"}}[10m])"));
