@@ -20,7 +20,7 @@ use super::{
 /// The name of what is scraped, among the names of what is sent.
 const SCRAPED: &str = "scraped";
 
-/// Experiments of Prometheus: `anchored` and `smoothed` of PromQL.
+/// Experiments of Prometheus: `anchored` and `smoothed` of `PromQL`.
 const FEATURES: &str = "--enable-feature=promql-extended-range-selectors";
 /// And that created timestamps become zeros. Only the page needs that: over OTLP the zeros themselves are sent.
 const ZEROS: &str = "created-timestamp-zero-ingestion";
@@ -159,28 +159,28 @@ fn both_ways_to_prometheus_say_the_same() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (sent, scraped, page) = (free(), free(), free());
+    let (sent, looked, page) = (free(), free(), free());
     let mut taker = taker(&program, sent, &folder.path().join("taker"));
-    let mut scraper = scraper(&program, scraped, page, "250ms", &folder.path().join("scraper"));
+    let mut scraper = scraper(&program, looked, page, "250ms", &folder.path().join("scraper"));
     let endpoint = format!("http://{sent}/api/v1/otlp");
     let mut agent = agent(&["--endpoint", &endpoint, "--listen", &page.to_string()], folder.path());
     let state = folder.path().join("state/state.json");
     let watch = Watch::start(state.clone(), note);
-    until("something arrives both ways", || names(sent).contains(CPU) && names(scraped).contains(CPU));
+    until("something arrives both ways", || names(sent).contains(CPU) && names(looked).contains(CPU));
     let workload = Workload::spin("1");
     let name = workload.name.clone();
     let is_known = || fs::read_to_string(&state).unwrap().contains(&name);
     until("the workload has an account", is_known);
     workload.end();
     until("the workload's account is retired", || !is_known());
-    until("both ways have the same names", || names(sent) == names(scraped) || !agent.is_running());
-    assert_eq!(names(sent), names(scraped));
+    until("both ways have the same names", || names(sent) == names(looked) || !agent.is_running());
+    assert_eq!(names(sent), names(looked));
     assert!(names(sent).len() > 20, "{:?}", names(sent));
     assert!(agent.stop(), "{}", agent.said());
     let totals = watch.end();
     assert!(totals[&(name.clone(), CPU)] > 0.0, "{totals:?}");
     assert_whole(sent, &name, &totals, false);
-    assert_whole(scraped, &name, &totals, true);
+    assert_whole(looked, &name, &totals, true);
     assert!(taker.stop() && scraper.stop());
 }
 
