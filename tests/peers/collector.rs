@@ -1,131 +1,16 @@
 //! What a Collector writes down, against what the agent kept: the same numbers to the last bit.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
-
-use wattrace::pipeline::state::Saved;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    programs::{Running, Workload, agent, can_measure, free, listens, peer, until},
-    received::{Key, Point, received},
+    otelcol::Collector,
+    programs::{Workload, agent, can_measure, peer, until},
+    received::{Key, Point, key, received},
+    states::{States, Watch, keep, ledger},
 };
 
-/// Every state that the agent put on disk while this watched, by the time of its snapshot.
-struct Watch {
-    end: Arc<AtomicBool>,
-    thread: JoinHandle<BTreeMap<u64, Saved>>,
-}
-
-impl Watch {
-    fn start(file: PathBuf) -> Self {
-        let end = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&end);
-        let thread = std::thread::spawn(move || {
-            let mut all = BTreeMap::new();
-            let mut last = Vec::new();
-            loop {
-                let is_last = ended.load(Ordering::Acquire);
-                let bytes = fs::read(&file).unwrap_or_default();
-                if !bytes.is_empty() && bytes != last {
-                    let saved: Saved = serde_json::from_slice(&bytes).unwrap();
-                    all.insert(saved.telemetry.lifecycle.at.0, saved);
-                    last = bytes;
-                }
-                if is_last {
-                    return all;
-                }
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        Self { end, thread }
-    }
-
-    fn end(self) -> BTreeMap<u64, Saved> {
-        self.end.store(true, Ordering::Release);
-        self.thread.join().unwrap()
-    }
-}
-
-/// What the ledger says of the workloads at one instant.
-fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
-    let mut told = BTreeMap::new();
-    for account in &saved.ledger.accounts {
-        let id = &account.workload.id;
-        let mut tell = |metric: &str, values: &[&str], value: f64| {
-            let values = values.iter().map(|value| (*value).to_owned()).collect();
-            told.insert((id.clone(), format!("wattrace.workload.{metric}"), values), value);
-        };
-        for (zone, energy) in &account.energy {
-            // In the order of the keys: state, zone.
-            tell("energy", &["active", zone.name()], energy.joules().0);
-        }
-        tell("cpu.time", &[], account.cpu.seconds());
-        if !account.energy.is_empty() {
-            tell("carbon", &["operational"], account.operational.0);
-        }
-    }
-    told
-}
-
-struct Collector {
-    program: PathBuf,
-    config: PathBuf,
-    otlp: SocketAddr,
-    log: PathBuf,
-    file: PathBuf,
-}
-
-impl Collector {
-    fn new(program: PathBuf, folder: &Path) -> Self {
-        let (otlp, file, config) = (free(), folder.join("out.jsonl"), folder.join("collector.yaml"));
-        let text = format!(
-            "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"{otlp}\"}}}}}}}}\n\
-            exporters: {{file: {{path: \"{}\", append: true}}}}\n\
-            service:\n  telemetry: {{metrics: {{level: none}}}}\n  \
-            pipelines: {{metrics: {{receivers: [otlp], exporters: [file]}}}}\n",
-            file.display()
-        );
-        fs::write(&config, text).unwrap();
-        Self { program, config, otlp, log: folder.join("collector.log"), file }
-    }
-
-    fn start(&self) -> Running {
-        let mut command = Command::new(&self.program);
-        let mut running = Running::start(command.arg("--config").arg(&self.config), &self.log);
-        until("the Collector listens", || {
-            assert!(running.is_running(), "the Collector ended: {}", running.said());
-            listens(self.otlp)
-        });
-        running
-    }
-
-    /// Time of the newest point in the file.
-    fn newest(&self) -> u64 {
-        if self.file.exists() { received(&self.file).iter().map(|point| point.at).max().unwrap_or(0) } else { 0 }
-    }
-
-    /// Waits for two snapshots more.
-    fn wait(&self) {
-        for _ in 0..2 {
-            let before = self.newest();
-            until("a snapshot arrives", || self.newest() > before);
-        }
-    }
-}
-
 /// Every point against the state of its instant.
-fn compare(points: &[Point], states: &BTreeMap<u64, Saved>) {
+fn compare(points: &[Point], states: &States) {
     let mut compared = 0;
     for (at, saved) in states {
         let here: Vec<&Point> = points.iter().filter(|point| point.at == *at && point.is_sum).collect();
@@ -139,13 +24,8 @@ fn compare(points: &[Point], states: &BTreeMap<u64, Saved>) {
         assert_eq!(received, kept, "at {at}");
         // Node and workloads, as they are remembered for the next run.
         for series in &saved.telemetry.lifecycle.series {
-            let found = here.iter().find(|point| {
-                let mut values: Vec<_> = point.attributes.values().cloned().collect();
-                let mut wanted: Vec<_> = series.attributes.iter().filter(|text| !text.is_empty()).cloned().collect();
-                values.sort();
-                wanted.sort();
-                point.id == series.id && point.metric == series.metric && values == wanted
-            });
+            let wanted = key(&series.id, &series.metric, &series.attributes);
+            let found = here.iter().find(|point| point.key() == wanted);
             let found = found.unwrap_or_else(|| panic!("at {at}: {series:?} did not arrive"));
             assert_eq!(found.value.map(f64::to_bits), Some(series.value.to_bits()), "{found:?} {series:?}");
             assert_eq!(found.start, series.start.0, "{found:?}");
@@ -159,6 +39,7 @@ fn compare(points: &[Point], states: &BTreeMap<u64, Saved>) {
 /// Rules of every cumulative series on its own: times, growth, and how it begins and ends.
 fn check_lives(points: &[Point]) {
     let mut lives: BTreeMap<Key, Vec<&Point>> = BTreeMap::new();
+    let instants: BTreeSet<u64> = points.iter().filter(|point| point.at != point.start).map(|point| point.at).collect();
     for point in points.iter().filter(|point| point.is_sum) {
         assert!(point.start > 0 && point.start <= point.at, "{point:?}");
         lives.entry(point.key()).or_default().push(point);
@@ -168,6 +49,10 @@ fn check_lives(points: &[Point]) {
         assert_eq!((first.value, first.at), (Some(0.0), first.start), "a series begins with 0: {first:?}");
         for pair in life.windows(2) {
             let [before, after] = pair else { continue };
+            // What it counts was used since the snapshot before its first value.
+            let earlier = instants.range(..after.at).next_back();
+            let begins = before.at == before.start;
+            assert!(!begins || earlier.is_none_or(|earlier| before.start > *earlier), "{before:?} {earlier:?}");
             if before.value.is_none() || after.start != before.start {
                 assert_eq!((after.value, after.at), (Some(0.0), after.start), "begins anew with 0: {after:?}");
                 assert!(after.start >= before.at, "{before:?} {after:?}");
@@ -180,7 +65,7 @@ fn check_lives(points: &[Point]) {
 }
 
 /// The series of one workload that came and went.
-fn check_ended(points: &[Point], name: &str, states: &BTreeMap<u64, Saved>) {
+fn check_ended(points: &[Point], name: &str, states: &States) {
     let accounts = states.values().flat_map(|saved| &saved.ledger.accounts);
     let mut of_it = accounts.filter(|account| account.cgroup.as_ref().is_some_and(|cgroup| cgroup.path == name));
     let account = of_it.next_back().unwrap_or_else(|| panic!("no account of {name}"));
@@ -200,7 +85,7 @@ fn run(outage: bool) {
     let collector = Collector::new(program, folder.path());
     let mut running = collector.start();
     let mut agent = agent(&["--endpoint", &format!("http://{}", collector.otlp)], folder.path());
-    let watch = Watch::start(folder.path().join("state/state.json"));
+    let watch = Watch::start(folder.path().join("state/state.json"), keep);
     let (short, long) = (Workload::spin("1"), Workload::spin("3"));
     let mut names = vec![short.name.clone(), long.name.clone()];
     short.end();

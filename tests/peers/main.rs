@@ -8,9 +8,13 @@
     reason = "a test that cannot go on fails, and it starts peers"
 )]
 
+mod churn;
 mod collector;
 mod decoder;
+mod otelcol;
+mod outage;
 mod programs;
 mod prometheus;
 mod python;
 mod received;
+mod states;

@@ -70,6 +70,12 @@ impl Running {
         status.is_some_and(|status| status.success())
     }
 
+    /// SIGKILL, and waits for its end.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub(super) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -157,8 +163,13 @@ impl Drop for Workload {
 }
 
 /// Waits for a condition, a minute at most.
-pub(super) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+pub(super) fn until(what: &str, condition: impl FnMut() -> bool) {
+    until_within(Duration::from_secs(60), what, condition);
+}
+
+/// Waits for a condition that takes its time.
+pub(super) fn until_within(most: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + most;
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         pause();

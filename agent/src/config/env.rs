@@ -16,13 +16,17 @@ use super::{
 pub type Variables = BTreeMap<String, String>;
 
 /// Variables that are no option's, and what is made of them; for the reference.
-pub(super) const OTHERS: [(&str, &str); 6] = [
+pub(super) const OTHERS: [(&str, &str); 7] = [
     (DISABLED, "`true` turns the OTLP export off; only the flag `--endpoint` beats it, for metrics."),
     (LOGS_EXPORTER, "`none` and `console` keep the agent's own log records on standard error, `otlp` sends them too."),
     (PROTOCOL, "Only `http/protobuf` is spoken; others are refused. Beats the next one."),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "The same, for all signals."),
     (LOGS_PROTOCOL, "The same, for the agent's own log records."),
     (TEMPORALITY, "Only `cumulative` is offered; others are refused."),
+    (
+        AGGREGATION,
+        "Only `base2_exponential_bucket_histogram` is sent; others are refused. `/metrics` has explicit edges.",
+    ),
 ];
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
@@ -31,6 +35,7 @@ const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL";
 const LOGS_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL";
 const LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER";
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+const AGGREGATION: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
 
 /// Options of log records, and those of metrics whose general variable means both signals.
 const SHARED: [(&str, &str); 3] = [
@@ -42,6 +47,7 @@ const SHARED: [(&str, &str); 3] = [
 /// Of several names the first that is set counts.
 const PROTOCOLS: [&str; 2] = [PROTOCOL, "OTEL_EXPORTER_OTLP_PROTOCOL"];
 const SPOKEN: &str = "http/protobuf";
+const EXPONENTIAL: &str = "base2_exponential_bucket_histogram";
 
 pub(super) fn read(variables: &Variables, settings: &mut Settings, found: &mut Vec<Mistake>) {
     for option in &OPTIONS {
@@ -121,6 +127,16 @@ fn refusals(variables: &Variables) -> Vec<Mistake> {
         let what = format!(
             "the temporality is {text:?}, and only cumulative is sent, of which no loss on the way takes a joule: \
              unset it, and use the Collector's cumulativetodelta processor where deltas are needed"
+        );
+        found.push(mistake(name, what));
+    }
+    if let Some((name, text)) = first(variables, &[AGGREGATION])
+        && !text.eq_ignore_ascii_case(EXPONENTIAL)
+    {
+        let what = format!(
+            "the histogram aggregation is {text:?}, and only {EXPONENTIAL} is sent: set that or unset it, and where \
+             explicit buckets are needed let the Collector's transform processor convert them \
+             (convert_exponential_histogram_to_histogram), or scrape /metrics"
         );
         found.push(mistake(name, what));
     }

@@ -257,6 +257,9 @@ impl Pipeline {
         let load = self.load.observe(reading.at, &reading.cpus);
         self.read_meter(&load);
         self.relieve();
+        // Who was read was born before it, maybe after the changes were taken above: if it is gone again, only the event
+        // names it. Not earlier: who is now known to be dead may have run since the reading, and keeps its slot.
+        self.take_changes();
         self.stages.end(Stage::Read, clock::monotonic());
         Ok(())
     }

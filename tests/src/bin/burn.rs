@@ -1,7 +1,8 @@
 //! A process that uses CPU time in a known way, for tests to put into a cgroup.
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
-//! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`.
+//! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
+//! `turns MILLISECONDS`.
 #![expect(clippy::disallowed_methods, reason = "it is a clock-driven load, not the agent")]
 
 use std::{
@@ -27,6 +28,7 @@ fn main() -> Result<()> {
         ["fifo", cpu, seconds] => fifo(cpu.parse()?, seconds_of(seconds)?)?,
         ["duty", seconds] => duty(seconds_of(seconds)?),
         ["storm", count, millis] => storm(count.parse()?, millis)?,
+        ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
         other => bail!("burn: no such load: {other:?}"),
     }
@@ -76,6 +78,17 @@ fn storm(count: u32, millis: &str) -> Result<()> {
         let (mut one, mut other) = (child()?, child()?);
         one.wait()?;
         other.wait()?;
+    }
+    Ok(())
+}
+
+/// Spins once for each line, and says when that is over: between them it can be moved while it sleeps.
+fn turns(span: Duration) -> Result<()> {
+    for line in io::stdin().lines() {
+        line?;
+        spin(span);
+        println!("done");
+        io::stdout().flush()?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::*;
 
 const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const AGGREGATION: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
 
 fn with(variables: &[(&str, &str)]) -> Config {
     all("", variables, &Flags::default()).unwrap().config
@@ -87,6 +88,7 @@ fn every_variable_of_the_export_arrives() {
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k"),
         ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Cumulative"),
+        (AGGREGATION, "BASE2_EXPONENTIAL_BUCKET_HISTOGRAM"),
     ]);
     let headers: Vec<(&str, &str)> = config.otlp.headers.0.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     assert_eq!(headers, [("api-key", "x=y z"), ("b", "2")]);
@@ -183,6 +185,7 @@ fn every_mistake_in_a_variable_is_said() {
         ),
         ("OTEL_LOGS_EXPORTER", "zipkin", "the exporter of log records is \"zipkin\": give otlp, console or none"),
         (LOGS_ENDPOINT, "l:4318", "otlp.logs_endpoint is no http:// or https:// URL"),
+        (AGGREGATION, "explicit_bucket_histogram", "the histogram aggregation is \"explicit_bucket_histogram\""),
         ("OTEL_SDK_DISABLED", "1", "the switch is \"1\": give true or false"),
         ("OTEL_EXPORTER_OTLP_INSECURE", "no", "otlp.insecure is \"no\": give true or false"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "otlp.timeout is \"10s\": give milliseconds"),

@@ -1,0 +1,106 @@
+//! What the agent put on disk while it ran: the truth that receivers are held to.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use wattrace::pipeline::state::Saved;
+
+use super::received::{Key, Life, key};
+
+/// Takes every state that the agent puts on disk, into what the test makes of them.
+pub(super) struct Watch<T> {
+    end: Arc<AtomicBool>,
+    thread: JoinHandle<T>,
+}
+
+impl<T: Default + Send + 'static> Watch<T> {
+    /// Starts to look.
+    pub(super) fn start(file: PathBuf, take: fn(&mut T, Saved)) -> Self {
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&end);
+        let thread = std::thread::spawn(move || {
+            let mut all = T::default();
+            let mut last = Vec::new();
+            loop {
+                let is_last = ended.load(Ordering::Acquire);
+                let bytes = fs::read(&file).unwrap_or_default();
+                if !bytes.is_empty() && bytes != last {
+                    take(&mut all, serde_json::from_slice(&bytes).unwrap());
+                    last = bytes;
+                }
+                if is_last {
+                    return all;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self { end, thread }
+    }
+
+    /// What was found, the last state among it.
+    pub(super) fn end(self) -> T {
+        self.end.store(true, Ordering::Release);
+        self.thread.join().unwrap()
+    }
+}
+
+/// States by the time of their snapshot.
+pub(super) type States = BTreeMap<u64, Saved>;
+
+/// Keeps all.
+pub(super) fn keep(states: &mut States, saved: Saved) {
+    states.insert(saved.telemetry.lifecycle.at.0, saved);
+}
+
+/// What the ledger says of the workloads at one instant.
+pub(super) fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
+    let mut told = BTreeMap::new();
+    for account in &saved.ledger.accounts {
+        let id = &account.workload.id;
+        let mut tell = |metric: &str, values: &[&str], value: f64| {
+            told.insert(key(id, &format!("wattrace.workload.{metric}"), values), value);
+        };
+        for (zone, energy) in &account.energy {
+            tell("energy", &["active", zone.name()], energy.joules().0);
+        }
+        tell("cpu.time", &[], account.cpu.seconds());
+        if !account.energy.is_empty() {
+            tell("carbon", &["operational"], account.operational.0);
+        }
+    }
+    told
+}
+
+/// The last value of every series of node and workloads that was ever in a state.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) last: BTreeMap<Life, f64>,
+    pub(super) states: usize,
+}
+
+impl Kept {
+    /// Of workloads the ledger's value is taken; the series only say since when it counts.
+    pub(super) fn take(&mut self, saved: Saved) {
+        let mut told = ledger(&saved);
+        for series in saved.telemetry.lifecycle.series {
+            let key = key(&series.id, &series.metric, &series.attributes);
+            let value = if series.metric.starts_with("wattrace.workload.") {
+                told.remove(&key).unwrap_or_else(|| panic!("{key:?} is a series without an account"))
+            } else {
+                series.value
+            };
+            self.last.insert((key, series.start.0), value);
+        }
+        assert!(told.is_empty(), "accounts without series: {told:?}");
+        self.states += 1;
+    }
+}
