@@ -12,15 +12,15 @@ use crate::maps::COSTS;
 #[unsafe(no_mangle)]
 pub static TIME_RUNS: Global<u32> = Global::new(1);
 
-/// A run that is timed: two reads of the clock, one right after the other. 0: it is not.
+/// Since when a run is timed; 0: it is not.
+///
+/// The clock is read twice in a row. One read lies between the two, and one lies in the pair around the run, beside
+/// the run itself: the instant kept is later by the former, and so the latter is not in the time.
 #[derive(Clone, Copy)]
-pub struct Timer {
-    before: u64,
-    start: u64,
-}
+pub struct Timer(u64);
 
 impl Timer {
-    const OFF: Self = Self { before: 0, start: 0 };
+    const OFF: Self = Self(0);
 
     /// For a program that runs too often to time each run, at `now`.
     #[inline(always)]
@@ -37,13 +37,14 @@ impl Timer {
     #[inline(always)]
     fn start() -> Self {
         // SAFETY: the helper has no preconditions.
-        unsafe { Self { before: bpf_ktime_get_ns(), start: bpf_ktime_get_ns() } }
+        let (before, start) = unsafe { (bpf_ktime_get_ns(), bpf_ktime_get_ns()) };
+        Self(start + (start - before))
     }
 
     /// The run ends here.
     #[inline(always)]
     pub fn stop(self, cpu: u32, program: Program) {
-        if self.start != 0 {
+        if self.0 != 0 {
             self.note(cpu, program);
         }
     }
@@ -51,14 +52,14 @@ impl Timer {
     #[inline(always)]
     fn note(self, cpu: u32, program: Program) {
         // SAFETY: the helper has no preconditions.
-        let time = unsafe { bpf_ktime_get_ns() } - self.start;
-        if program.is_sampled() && time >= LONGEST_SAMPLE {
+        let time = unsafe { bpf_ktime_get_ns() }.wrapping_sub(self.0);
+        // Signed: the first of the two reads may have been the slower.
+        if program.is_sampled() && time as i64 >= LONGEST_SAMPLE as i64 {
             return;
         }
         let Some(cost) = of(cpu, program) else { return };
         cost.timed += 1;
-        cost.time += time;
-        cost.clock += self.start - self.before;
+        cost.time = cost.time.wrapping_add(time);
     }
 }
 

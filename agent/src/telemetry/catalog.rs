@@ -129,7 +129,7 @@ catalog! {
     QUEUE_DROPPED = Agent Sum "wattrace.agent.queue.dropped" "{item}" ["wattrace.agent.drop.reason"]
         "Items that left the queue unsent, by reason: full, thinned, expired, corrupt, rejected or `too_large`.";
     COLLECT_DURATION = Agent Histogram "wattrace.agent.collect.duration" "s" ["wattrace.agent.stage"]
-        "Time a stage of a collection took: read, attribute, describe, save or offer.";
+        "Time a stage of one collection took.";
     EBPF_EVENTS_LOST = Agent Sum "wattrace.agent.ebpf.events.lost" "{event}" ["wattrace.agent.program", "wattrace.agent.loss.reason"]
         "Events that a kernel program, or what takes its events, could not count.";
     EBPF_RUN_TIME = Agent Sum "wattrace.agent.ebpf.run.time" "s" ["wattrace.agent.program", "wattrace.agent.sampled"]

@@ -29,13 +29,9 @@ impl TimeMaps {
 
     fn cost(&self, program: Program) -> RunCost {
         let first = program as usize * (size_of::<Cost>() / 8);
-        let sum = |word: usize| (0..self.costs.len()).map(|cpu| self.costs.load(cpu, first + word)).sum();
-        let sums = Cost {
-            runs: 0,
-            timed: sum(word!(Cost, timed)),
-            time: sum(word!(Cost, time)),
-            clock: sum(word!(Cost, clock)),
-        };
+        let words = |word: usize| (0..self.costs.len()).map(move |cpu| self.costs.load(cpu, first + word));
+        let sum = |word| words(word).fold(0_u64, u64::wrapping_add);
+        let sums = Cost { timed: sum(word!(Cost, timed)), time: sum(word!(Cost, time)), ..Cost::default() };
         let runs = match program {
             Program::Sched => (0..self.cpus.len()).map(|cpu| self.cpus.load(cpu, word!(CpuSlot, seq)) / 2).sum(),
             Program::CgroupMkdir | Program::CgroupRmdir => sum(word!(Cost, runs)),
