@@ -66,7 +66,7 @@ fn batches() -> Vec<Batch> {
     let batch = |number| {
         let names = names(number, 20);
         let chunks = names.chunks(10).map(|names| chunk(names, 50)).collect();
-        Batch { number, chunks, finals: Vec::new() }
+        Batch { number, chunks, ..Batch::default() }
     };
     (1..=3).map(batch).collect()
 }
@@ -126,7 +126,7 @@ impl Done {
     fn of(handle: &Handle, receiver: &Receiver) -> Self {
         let statistics = handle.statistics();
         let s = &statistics;
-        let dropped = [s.dropped.thinned, s.dropped.full, s.dropped.too_large];
+        let dropped = [s.dropped.thinned, s.dropped.full];
         let gone = s.delivered + s.rejected + s.poison + s.too_large + s.given_up;
         let dropped = dropped.iter().map(|count| count.points).sum::<u64>();
         assert_eq!(s.offered.points, gone + dropped + s.waiting.points, "the accounts add up: {s:?}");
@@ -300,7 +300,7 @@ fn a_resource_too_large_alone_is_dropped_alone() {
     let receiver = Receiver::start(|_| Fault::Limit(1000, 413, "")).unwrap();
     let names = names(1, 9);
     let chunks = vec![chunk(&names, 50).join(&chunk(&["<large>".to_owned()], 2000))];
-    handle.offer(Batch { number: 1, chunks, finals: Vec::new() });
+    handle.offer(Batch { number: 1, chunks, ..Batch::default() });
     handle.stop(DEADLINE);
     send(&client(&receiver.endpoint(), LONG), sender);
     let done = Done::of(&handle, &receiver);
@@ -364,7 +364,7 @@ fn memory_is_bounded_and_the_newest_arrives() {
     let (handle, sender) = sender::new(&Settings { bound: BOUND, ..settings() });
     for number in 1..=200 {
         let chunks = vec![chunk(&names(number, 4), 16 << 10)];
-        handle.offer(Batch { number, chunks, finals: vec![number / 50] });
+        handle.offer(Batch { number, chunks, finals: vec![number / 50], ..Batch::default() });
         assert!(handle.statistics().waiting_bytes <= BOUND);
     }
     let receiver = Receiver::start_at(address, |_| Fault::None).unwrap();

@@ -58,7 +58,10 @@ impl Destination {
     pub(super) fn offer(&mut self, snapshot: &Snapshot) {
         let mut chunks = Vec::new();
         self.encoder.encode(snapshot, |chunk| chunks.push(chunk));
-        self.handle.offer(Batch { number: snapshot.number, chunks, finals: finals(snapshot) });
+        let mut births = Vec::new();
+        self.encoder.encode_births(snapshot, |chunk| births.push(chunk));
+        let finals = finals(snapshot);
+        self.handle.offer(Batch { number: snapshot.number, chunks, births, finals, carried: Vec::new() });
     }
 
     /// Tells the sender to send what is left, `within` at most; it is over when the task is.

@@ -46,6 +46,17 @@ pub struct Tally {
     pub mismatched: u64,
 }
 
+/// What of a snapshot is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// The zero points by which series begin.
+    Births,
+}
+
+/// A part of a snapshot, and its instant.
+type Of = (Part, Nanos);
+
 /// Encodes snapshots, and remembers from one to the next what entities look like.
 #[derive(Debug)]
 pub struct Encoder {
@@ -90,19 +101,27 @@ impl Encoder {
     /// Hands the chunks of `snapshot` to `sink`, in the order of its entities, each as soon as it is full: no
     /// more than one and an entity is held. Entities without a point are left out.
     pub fn encode(&mut self, snapshot: &Snapshot, mut sink: impl FnMut(Chunk)) -> Tally {
+        self.identities.begin();
+        let tally = self.encode_part(snapshot, Part::Whole, &mut sink);
+        self.identities.forget_unused();
+        tally
+    }
+
+    /// The zero points of the series that begin in `snapshot`, which are in its chunks too, by themselves.
+    pub fn encode_births(&mut self, snapshot: &Snapshot, mut sink: impl FnMut(Chunk)) {
+        let is_birth = |series: &Series| series.phase == Phase::Born && series.metric.kind != Kind::Gauge;
+        if snapshot.entities.iter().any(|entity| entity.series.iter().any(is_birth)) {
+            self.encode_part(snapshot, Part::Births, &mut sink);
+        }
+    }
+
+    fn encode_part(&mut self, snapshot: &Snapshot, part: Part, sink: &mut impl FnMut(Chunk)) -> Tally {
         let mut tally = Tally::default();
         let mut draft = Draft::new(self.limit, None);
-        self.identities.begin();
         for (entity, told) in snapshot.entities.iter().enumerate() {
             let (start, before) = (draft.bytes.len(), tally.points);
-            put_entity(
-                &mut draft.bytes,
-                &self.frame,
-                self.identities.of(&told.resource),
-                told,
-                snapshot.at,
-                &mut tally,
-            );
+            let identity = self.identities.of(&told.resource);
+            put_entity(&mut draft.bytes, &self.frame, identity, told, (part, snapshot.at), &mut tally);
             let points = tally.points - before;
             if points == 0 {
                 draft.bytes.truncate(start);
@@ -111,7 +130,6 @@ impl Encoder {
             }
         }
         draft.finish().into_iter().for_each(sink);
-        self.identities.forget_unused();
         tally
     }
 }
@@ -151,14 +169,14 @@ impl Draft {
 }
 
 /// Appends a `ResourceMetrics`.
-fn put_entity(out: &mut Vec<u8>, frame: &Frame, identity: &[u8], told: &EntitySeries, at: Nanos, tally: &mut Tally) {
+fn put_entity(out: &mut Vec<u8>, frame: &Frame, identity: &[u8], told: &EntitySeries, of: Of, tally: &mut Tally) {
     let resource_metrics = wire::open(out, delimited(1), ENTITY_WIDTH);
     out.extend_from_slice(identity);
     let scope_metrics = wire::open(out, delimited(2), ENTITY_WIDTH);
     out.extend_from_slice(&frame.scope);
     for group in told.series.chunk_by(|one, next| std::ptr::eq(one.metric, next.metric)) {
         if let Some(first) = group.first() {
-            put_metric(out, first.metric, group, at, tally);
+            put_metric(out, first.metric, group, of, tally);
         }
     }
     out.extend_from_slice(&frame.schema);
@@ -168,7 +186,7 @@ fn put_entity(out: &mut Vec<u8>, frame: &Frame, identity: &[u8], told: &EntitySe
 }
 
 /// Appends a `Metric`; nothing when none of its series can be told.
-fn put_metric(out: &mut Vec<u8>, metric: &'static Metric, group: &[Series], at: Nanos, tally: &mut Tally) {
+fn put_metric(out: &mut Vec<u8>, metric: &'static Metric, group: &[Series], of: Of, tally: &mut Tally) {
     let (start, before) = (out.len(), tally.points);
     let message = wire::open(out, delimited(2), METRIC_WIDTH);
     put_delimited(out, delimited(1), metric.name.as_bytes());
@@ -176,7 +194,7 @@ fn put_metric(out: &mut Vec<u8>, metric: &'static Metric, group: &[Series], at: 
     put_delimited(out, delimited(3), metric.unit.as_bytes());
     let data = wire::open(out, delimited(data_field(metric.kind)), METRIC_WIDTH);
     for series in group {
-        put_series(out, metric, series, at, tally);
+        put_series(out, metric, series, of, tally);
     }
     out.extend_from_slice(temporality(metric.kind));
     wire::close(out, data);
@@ -207,7 +225,7 @@ const fn temporality(kind: Kind) -> &'static [u8] {
 }
 
 /// Appends the points of one series, or counts why there are none.
-fn put_series(out: &mut Vec<u8>, metric: &'static Metric, series: &Series, at: Nanos, tally: &mut Tally) {
+fn put_series(out: &mut Vec<u8>, metric: &'static Metric, series: &Series, (part, at): Of, tally: &mut Tally) {
     if !fits(metric, series) {
         tally.mismatched += 1;
         return;
@@ -224,6 +242,9 @@ fn put_series(out: &mut Vec<u8>, metric: &'static Metric, series: &Series, at: N
     {
         put_point(out, series, Times { start: Some(start), at: start }, Shown::Zero);
         tally.points += 1;
+    }
+    if part == Part::Births {
+        return;
     }
     let shown = if series.phase == Phase::Gone { Shown::Nothing } else { Shown::Value };
     put_point(out, series, Times { start, at }, shown);

@@ -1,7 +1,8 @@
 //! Snapshots that wait for their destination: a bounded memory queue, first in, first out. Pure.
 //!
 //! When it is full metrics are thinned, not cut off: points are cumulative, so a snapshot less costs resolution in
-//! time and no joule.
+//! time and no joule. The zero points by which series begin are the exception: no later snapshot repeats them, and
+//! without them a receiver that takes differences loses the first value. They move on to the next snapshot that stays.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,22 +18,35 @@ pub struct Batch {
     pub number: u64,
     /// The chunks.
     pub chunks: Vec<Chunk>,
+    /// The zero points alone of the series that begin in it: in `chunks` too, and sent only if those are not.
+    pub births: Vec<Chunk>,
+    /// The zero points of snapshots before it that had to make room.
+    pub carried: Vec<Chunk>,
     /// Numbers of the ended entities whose final values are in it: the caller's own numbers, the same in each snapshot
     /// that repeats them.
     pub finals: Vec<u64>,
 }
 
 impl Batch {
+    /// What is sent, in this order: what began earlier goes first.
+    pub fn requests(&self) -> impl DoubleEndedIterator<Item = &Chunk> {
+        self.carried.iter().chain(&self.chunks)
+    }
+
     /// Data points in it.
     pub fn points(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.points).fold(0, u64::saturating_add)
+        self.requests().map(|chunk| chunk.points).fold(0, u64::saturating_add)
     }
 
     /// Bytes of memory it takes, roughly.
     pub fn size(&self) -> usize {
-        let chunks = self.chunks.iter().map(|chunk| chunk.bytes.len().saturating_add(size_of_val(&*chunk.resources)));
+        let chunks = self.requests().chain(&self.births).map(size);
         chunks.fold(size_of_val(&*self.finals).saturating_add(size_of::<Self>()), usize::saturating_add)
     }
+}
+
+fn size(chunk: &Chunk) -> usize {
+    chunk.bytes.len().saturating_add(size_of_val(&*chunk.resources)).saturating_add(size_of::<Chunk>())
 }
 
 /// Snapshots and their points.
@@ -47,8 +61,12 @@ pub struct Count {
 impl Count {
     /// Adds what is in `batch`.
     pub fn add(&mut self, batch: &Batch) {
-        self.snapshots = self.snapshots.saturating_add(1);
-        self.points = self.points.saturating_add(batch.points());
+        self.plus(Self { snapshots: 1, points: batch.points() });
+    }
+
+    fn plus(&mut self, more: Self) {
+        self.snapshots = self.snapshots.saturating_add(more.snapshots);
+        self.points = self.points.saturating_add(more.points);
     }
 }
 
@@ -59,8 +77,6 @@ pub struct Dropped {
     pub thinned: Count,
     /// Full, and thinning was not enough: the oldest had to go.
     pub full: Count,
-    /// Larger alone than the whole queue.
-    pub too_large: Count,
 }
 
 /// The queue.
@@ -73,16 +89,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue of at most `bound` bytes.
+    /// An empty queue of at most `bound` bytes, and one snapshot in any case.
     pub fn new(bound: usize) -> Self {
         Self { batches: VecDeque::new(), size: 0, bound, dropped: Dropped::default() }
     }
 
     /// Appends `batch` and makes room for it.
     pub fn push(&mut self, batch: Batch) {
-        if batch.size() > self.bound {
-            return self.dropped.too_large.add(&batch);
-        }
         self.size = self.size.saturating_add(batch.size());
         self.batches.push_back(batch);
         while self.size > self.bound && self.thin() {}
@@ -134,10 +147,9 @@ impl Queue {
         let free = self.repeated();
         let before = self.batches.len();
         for index in (1..before).rev().filter(|index| index % 2 == 1) {
-            if free.contains(&index)
-                && let Some(batch) = self.remove(index)
-            {
-                self.dropped.thinned.add(&batch);
+            if free.contains(&index) {
+                let dropped = self.make_room(index);
+                self.dropped.thinned.plus(dropped);
             }
         }
         self.batches.len() < before
@@ -164,9 +176,38 @@ impl Queue {
             return false;
         }
         let index = self.repeated().first().copied().unwrap_or(0);
-        if let Some(batch) = self.remove(index) {
-            self.dropped.full.add(&batch);
+        let dropped = self.make_room(index);
+        self.dropped.full.plus(dropped);
+        true
+    }
+
+    /// Removes the snapshot at `index`, which is not the newest, and hands its zero points on. Returns what is gone.
+    fn make_room(&mut self, index: usize) -> Count {
+        let Some(Batch { mut carried, births, chunks, .. }) = self.remove(index) else { return Count::default() };
+        let points = chunks.iter().map(|chunk| chunk.points).fold(0, u64::saturating_add);
+        let kept = births.iter().map(|chunk| chunk.points).fold(0, u64::saturating_add);
+        carried.extend(births);
+        if let Some(next) = self.batches.get_mut(index) {
+            self.size = self.size.saturating_add(carried.iter().map(size).sum());
+            carried.append(&mut next.carried);
+            next.carried = carried;
         }
+        // A snapshot is worth more than when series began in those that went.
+        while self.carried() > self.bound / 2 && self.forget_birth(index) {}
+        Count { snapshots: 1, points: points.saturating_sub(kept) }
+    }
+
+    /// Bytes of zero points that were handed on.
+    fn carried(&self) -> usize {
+        self.batches.iter().flat_map(|batch| &batch.carried).map(size).sum()
+    }
+
+    /// Removes the oldest zero points that were handed on to the snapshot at `index`, which is not on its way.
+    fn forget_birth(&mut self, index: usize) -> bool {
+        let Some(batch) = self.batches.get_mut(index).filter(|batch| !batch.carried.is_empty()) else { return false };
+        let forgotten = batch.carried.remove(0);
+        self.size = self.size.saturating_sub(size(&forgotten));
+        self.dropped.full.plus(Count { snapshots: 0, points: forgotten.points });
         true
     }
 }

@@ -131,7 +131,7 @@ impl Sender {
         tally: &mut Tally,
         send: &impl Fn(Bytes, Encoding) -> A,
     ) -> bool {
-        let mut todo: Vec<_> = batch.chunks.iter().rev().cloned().collect();
+        let mut todo: Vec<_> = batch.requests().rev().cloned().collect();
         while let Some(chunk) = todo.pop() {
             match self.settle(batch.number, &chunk, tally, send).await {
                 Settled::Delivered => {}

@@ -77,7 +77,7 @@ wattrace_workload_cpu_time_seconds_total{{{a}}} 3.0
 wattrace_workload_cpu_time_seconds_created{{{a}}} 1790000000.000000007
 # TYPE wattrace_agent_collect_duration_seconds histogram
 # UNIT wattrace_agent_collect_duration_seconds seconds
-# HELP wattrace_agent_collect_duration_seconds Time a stage of a collection took: read, attribute, describe, save or offer.
+# HELP wattrace_agent_collect_duration_seconds Time a stage of one collection took.
 wattrace_agent_collect_duration_seconds_bucket{{{agent},{stage},le="0.25"}} 4
 wattrace_agent_collect_duration_seconds_bucket{{{agent},{stage},le="0.7071067811865476"}} 5
 wattrace_agent_collect_duration_seconds_bucket{{{agent},{stage},le="1.0"}} 5

@@ -70,8 +70,42 @@ fn pieces(chunk: Chunk, snapshot: &Snapshot, found: &mut Vec<Chunk>) {
     }
 }
 
+/// The zero points of `snapshot`, out of what the oracle makes of it.
+fn zeros(snapshot: &Snapshot) -> ExportMetricsServiceRequest {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    let mut births = snapshot.clone();
+    let begins = |series: &Series| series.phase == Phase::Born && series.start < snapshot.at;
+    births.entities.iter_mut().for_each(|told| told.series.retain(begins));
+    let mut request = oracle::request(&births);
+    for metric in request.resource_metrics.iter_mut().flat_map(|told| &mut told.scope_metrics[0].metrics) {
+        match metric.data.as_mut() {
+            Some(Data::Sum(sum)) => sum.data_points.retain(|point| point.time_unix_nano == point.start_time_unix_nano),
+            Some(Data::ExponentialHistogram(histogram)) => {
+                histogram.data_points.retain(|point| point.time_unix_nano == point.start_time_unix_nano);
+            }
+            _ => metric.data = None,
+        }
+    }
+    for told in &mut request.resource_metrics {
+        told.scope_metrics[0].metrics.retain(|metric| metric.data.is_some());
+    }
+    request.resource_metrics.retain(|told| !told.scope_metrics[0].metrics.is_empty());
+    request
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn births_are_the_zero_points_alone(snapshot in any_snapshot(30)) {
+        let mut encoder = Encoder::default();
+        encoded(&mut encoder, &snapshot);
+        let mut births = Vec::new();
+        encoder.encode_births(&snapshot, |chunk| births.push(chunk));
+        let expected = zeros(&snapshot);
+        assert_same(&joined(&births), &expected);
+        prop_assert_eq!(births.iter().map(|chunk| chunk.points).sum::<u64>(), oracle::points(&expected) as u64);
+    }
 
     #[test]
     fn the_protocols_own_decoder_reads_the_same_message(snapshot in any_snapshot(30)) {

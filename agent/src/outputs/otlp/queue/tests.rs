@@ -3,7 +3,13 @@ use proptest::prelude::*;
 use super::{super::chunk::tests::named as chunk, *};
 
 fn batch(number: u64, resources: usize, finals: &[u64]) -> Batch {
-    Batch { number, chunks: vec![chunk(&vec![("workload", 2); resources])], finals: finals.to_vec() }
+    let chunks = vec![chunk(&vec![("workload", 2); resources])];
+    Batch { number, chunks, finals: finals.to_vec(), ..Batch::default() }
+}
+
+/// One in which series begin: one of the two points of each Resource is a zero.
+fn beginning(number: u64, resources: usize) -> Batch {
+    Batch { births: vec![chunk(&vec![("workload", 1); resources])], ..batch(number, resources, &[]) }
 }
 
 fn numbers(queue: &Queue) -> Vec<u64> {
@@ -66,12 +72,36 @@ fn when_thinning_is_not_enough_the_oldest_goes() {
 }
 
 #[test]
-fn larger_than_the_queue_is_counted_apart() {
+fn one_that_is_larger_than_the_queue_waits_alone() {
     let mut queue = room_for(1);
     queue.push(batch(1, 1, &[]));
     queue.push(batch(2, 9, &[]));
-    assert_eq!(numbers(&queue), [1]);
-    assert_eq!(queue.dropped().too_large, Count { snapshots: 1, points: 18 });
+    assert_eq!(numbers(&queue), [2], "it would come again larger: the final values in it were not acknowledged");
+    assert_eq!(queue.dropped().full, Count { snapshots: 1, points: 2 });
+}
+
+#[test]
+fn what_began_in_a_snapshot_that_went_goes_with_the_next() {
+    let mut queue = Queue::new(usize::MAX);
+    (1..=6).for_each(|number| queue.push(beginning(number, 1)));
+    queue.thin();
+    assert_eq!(numbers(&queue), [1, 3, 5, 6]);
+    let zeros = |queue: &Queue| queue.batches.iter().map(|batch| batch.carried.len()).collect::<Vec<_>>();
+    assert_eq!(zeros(&queue), [0, 1, 1, 0]);
+    queue.thin();
+    assert_eq!((numbers(&queue), zeros(&queue)), (vec![1, 5, 6], vec![0, 3, 0]));
+    assert_eq!(queue.dropped().thinned, Count { snapshots: 3, points: 3 }, "the other three are on their way");
+    while queue.shed() {}
+    assert_eq!((numbers(&queue), zeros(&queue)), (vec![6], vec![5]));
+    assert_eq!(queue.front().unwrap().points(), 7);
+}
+
+#[test]
+fn beginnings_take_half_of_the_room_at_most() {
+    let mut queue = Queue::new(beginning(0, 9).size() * 4);
+    (1..=99).for_each(|number| queue.push(beginning(number, 9)));
+    assert!(queue.carried() > 0 && queue.carried() <= queue.bound / 2);
+    assert!(numbers(&queue).len() > 1, "snapshots are still there: {:?}", numbers(&queue));
 }
 
 #[test]
@@ -84,14 +114,14 @@ fn settling_twice_or_too_late_says_so() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Push { resources: usize, finals: Vec<u64> },
+    Push { resources: usize, births: bool, finals: Vec<u64> },
     Settle,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let push = (1_usize..8, prop::collection::vec(0_u64..6, 0..3));
+    let push = (1_usize..8, any::<bool>(), prop::collection::vec(0_u64..6, 0..3));
     prop_oneof![
-        5 => push.prop_map(|(resources, finals)| Step::Push { resources, finals }),
+        5 => push.prop_map(|(resources, births, finals)| Step::Push { resources, births, finals }),
         1 => Just(Step::Settle),
     ]
 }
@@ -103,12 +133,11 @@ proptest! {
         let (mut offered, mut settled) = (Count::default(), Count::default());
         for (number, step) in (1..).zip(steps) {
             match step {
-                Step::Push { resources, finals } => {
-                    let new = batch(number, resources, &finals);
-                    let fits = new.size() <= queue.bound;
+                Step::Push { resources, births, finals } => {
+                    let new = if births { beginning(number, resources) } else { batch(number, resources, &[]) };
                     offered.add(&new);
-                    queue.push(new);
-                    prop_assert_eq!(queue.batches.back().is_some_and(|last| last.number == number), fits);
+                    queue.push(Batch { finals, ..new });
+                    prop_assert!(queue.batches.back().is_some_and(|last| last.number == number));
                 }
                 Step::Settle => {
                     if let Some(front) = queue.front().cloned() {
@@ -117,11 +146,12 @@ proptest! {
                     }
                 }
             }
-            let Dropped { thinned, full, too_large } = queue.dropped();
-            let parts = [settled, thinned, full, too_large, queue.waiting()];
+            let Dropped { thinned, full } = queue.dropped();
+            let parts = [settled, thinned, full, queue.waiting()];
             prop_assert_eq!(offered.snapshots, parts.iter().map(|count| count.snapshots).sum::<u64>());
             prop_assert_eq!(offered.points, parts.iter().map(|count| count.points).sum::<u64>());
-            prop_assert!(queue.size() <= queue.bound);
+            let newest = queue.batches.back().map_or(0, Batch::size);
+            prop_assert!(queue.size() <= queue.bound.max(newest), "{} of {}", queue.size(), queue.bound);
             prop_assert_eq!(queue.size(), queue.batches.iter().map(Batch::size).sum::<usize>());
             prop_assert!(numbers(&queue).is_sorted());
         }

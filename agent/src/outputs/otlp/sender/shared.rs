@@ -19,6 +19,8 @@ use super::{
 
 /// Distinct texts that are said; a destination that makes each its own would fill the log.
 const DISTINCT: usize = 64;
+/// Reasons that are said of one outage.
+const REASONS: usize = 8;
 /// Notices that wait to be taken.
 const NOTICES: usize = 64;
 
@@ -115,6 +117,8 @@ struct State {
     statistics: Statistics,
     notices: VecDeque<Notice>,
     said: BTreeSet<Notice>,
+    /// Why nothing arrives, as said since that began.
+    reasons: BTreeSet<Notice>,
 }
 
 #[derive(Debug)]
@@ -136,6 +140,7 @@ impl Shared {
             statistics: Statistics::default(),
             notices: VecDeque::new(),
             said: BTreeSet::new(),
+            reasons: BTreeSet::new(),
         };
         (Self { state: Mutex::new(state), wake: Notify::new(), stop, way }, (stopped, ways))
     }
@@ -204,16 +209,12 @@ impl Shared {
         state.say(notice);
     }
 
-    /// Nothing arrives. Said when it begins, and when the reason of a refusal changes.
+    /// Nothing arrives. Said when it begins, and each further reason once: the texts of failing connections may differ
+    /// from one to the next, so that only some are said.
     pub(super) fn trouble(&self, notice: Notice) {
         let mut state = self.state();
-        let same = match (&state.statistics.trouble, &notice) {
-            // The texts of failing connections differ from one to the next.
-            (Some(Notice::Unreachable(_)), Notice::Unreachable(_)) => true,
-            (before, now) => before.as_ref() == Some(now),
-        };
         state.statistics.trouble = Some(notice.clone());
-        if !same {
+        if state.reasons.len() < REASONS && state.reasons.insert(notice.clone()) {
             state.say(notice);
         }
     }
@@ -221,6 +222,7 @@ impl Shared {
     pub(super) fn recovered(&self) {
         let mut state = self.state();
         if state.statistics.trouble.take().is_some() {
+            state.reasons.clear();
             state.say(Notice::Recovered);
         }
     }

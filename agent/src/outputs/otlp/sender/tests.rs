@@ -24,7 +24,7 @@ fn settings() -> Settings {
 }
 
 fn batch(number: u64, resources: &[(&str, u64)]) -> Batch {
-    Batch { number, chunks: vec![chunk(resources)], finals: Vec::new() }
+    Batch { number, chunks: vec![chunk(resources)], ..Batch::default() }
 }
 
 /// One request as it arrived: when, since the start, and what.
@@ -63,7 +63,7 @@ async fn run(
 
 fn balanced(handle: &Handle) {
     let s = handle.statistics();
-    let dropped = [s.dropped.thinned, s.dropped.full, s.dropped.too_large];
+    let dropped = [s.dropped.thinned, s.dropped.full];
     let dropped = dropped.iter().map(|count| count.points).sum::<u64>();
     let gone = s.delivered + s.rejected + s.poison + s.too_large + s.given_up + dropped;
     assert_eq!(s.offered.points, gone + s.waiting.points, "{s:?}");
@@ -91,6 +91,21 @@ async fn retries_go_on_and_are_said_once() {
     let waits: Vec<_> = requests.windows(2).map(|pair| pair[1].0.abs_diff(pair[0].0)).collect();
     assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(61)), "{waits:?}");
     assert!(waits.iter().skip(6).any(|wait| *wait > Duration::from_secs(30)), "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_the_reason_is_said_too() {
+    let answer = |count, _: &[u8], _| match count {
+        0 | 2 => Outcome::Retry { after: None, why: "connection refused".to_owned() },
+        1 | 3 => Outcome::Retry { after: None, why: "503".to_owned() },
+        4..30 => Outcome::Retry { after: None, why: format!("failure {count}") },
+        _ => ok(),
+    };
+    let (handle, _) = run(settings(), vec![batch(1, &[("a", 1)])], 4000, answer).await;
+    let notices = handle.notices();
+    let unreachable = |why: &str| Notice::Unreachable(why.to_owned());
+    assert_eq!(notices[..2], [unreachable("connection refused"), unreachable("503")]);
+    assert_eq!((notices.len(), notices.last()), (9, Some(&Notice::Recovered)), "{notices:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,7 +263,7 @@ async fn turned(at: u64, first: impl Fn(usize) -> Option<Outcome>) -> (Handle, V
     let (handle, sender) = new(&settings());
     for number in 1..=2 {
         let chunks = vec![chunk(&[("a", number)]), chunk(&[("b", number)])];
-        handle.offer(Batch { number, chunks, finals: Vec::new() });
+        handle.offer(Batch { number, chunks, ..Batch::default() });
     }
     let (start, count) = (Instant::now(), std::cell::Cell::new(0));
     let (is_new, old, new) = (std::cell::Cell::new(false), RefCell::new(Vec::new()), RefCell::new(Vec::new()));
