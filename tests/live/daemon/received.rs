@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
     metrics::v1::{Metric, NumberDataPoint, metric::Data, number_data_point::Value as Number},
 };
 use prost::Message;
-use wattrace_tests::receiver::Receiver;
+use wattrace_tests::{patience, receiver::Receiver};
 
 type Attributes = BTreeMap<String, String>;
 
@@ -103,9 +103,9 @@ fn attributes(pairs: &[KeyValue]) -> Attributes {
     pairs.iter().map(|pair| (pair.key.clone(), text(pair))).collect()
 }
 
-/// Waits until what arrived is as `enough` says, ten seconds at most, and returns it.
+/// Waits until what arrived is as `enough` says, and returns it.
 pub fn until_received(receiver: &Receiver, what: &str, enough: impl Fn(&[Point]) -> bool) -> Vec<Point> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(10);
     loop {
         let seen = receiver.count();
         let points = points(receiver);

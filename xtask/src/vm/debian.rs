@@ -50,6 +50,8 @@ impl Apt {
         let apt = Self { folder: folder.to_path_buf() };
         let sources = sources(&mirrors(&configured()))?;
         fs::write(apt.sources(), sources).with_context(|| format!("cannot write {}", apt.sources().display()))?;
+        fs::write(apt.settings(), settings(folder, &apt.sources()))
+            .with_context(|| format!("cannot write {}", apt.settings().display()))?;
         // A release that has left the mirror must not cost the others: what is missing is said by who asks for it.
         if !shell::succeeds(apt.command("apt-get").args(["-qq", "update"]))? {
             say("vm: some releases cannot be had from this machine's Debian mirror");
@@ -61,22 +63,14 @@ impl Apt {
         self.folder.join("debian.sources")
     }
 
+    fn settings(&self) -> PathBuf {
+        self.folder.join("apt.conf")
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = shell::command(program);
-        let mut set = |key: &str, value: &str| {
-            command.arg("-o").arg(format!("{key}={value}"));
-        };
-        set("Dir::Etc::sourcelist", &self.sources().to_string_lossy());
-        set("Dir::Etc::sourceparts", "/dev/null");
-        set("Dir::Etc::preferencesparts", "/dev/null");
-        set("Dir::State::lists", &self.folder.join("lists").to_string_lossy());
-        set("Dir::Cache", &self.folder.join("cache").to_string_lossy());
-        set("Acquire::Languages", "none");
-        for index in ["Contents-deb", "DEP-11", "DEP-11-icons-small"] {
-            set(&format!("Acquire::IndexTargets::deb::{index}::DefaultEnabled"), "false");
-        }
-        // The user that apt downloads as may not write here.
-        set("APT::Sandbox::User", "root");
+        // Read last: it is stronger than what the machine's apt is told.
+        command.arg("-c").arg(self.settings());
         command
     }
 
@@ -106,6 +100,24 @@ impl Apt {
         shell::run(shell::command("dpkg-deb").arg("-x").arg(file).arg(into))?;
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
     }
+}
+
+/// The configuration of the apt of its own.
+fn settings(folder: &Path, sources: &Path) -> String {
+    let lists = folder.join("lists");
+    let cache = folder.join("cache");
+    let places = [("Dir::Etc::SourceList", sources), ("Dir::State::Lists", &lists), ("Dir::Cache", &cache)];
+    let mut text = String::new();
+    for (key, place) in places {
+        text += &format!("{key} \"{}\";\n", place.display());
+    }
+    let unread = ["Contents-deb", "DEP-11", "DEP-11-icons-small"];
+    for index in unread {
+        text += &format!("Acquire::IndexTargets::deb::{index}::DefaultEnabled \"false\";\n");
+    }
+    // The user that apt downloads as may not write here.
+    text + "Dir::Etc::SourceParts \"/dev/null\";\nDir::Etc::PreferencesParts \"/dev/null\";\n\
+        Acquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n"
 }
 
 /// What apt is configured with, file by file; those that cannot be read say nothing.
