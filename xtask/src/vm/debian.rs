@@ -104,20 +104,21 @@ impl Apt {
 
 /// The configuration of the apt of its own.
 fn settings(folder: &Path, sources: &Path) -> String {
-    let lists = folder.join("lists");
-    let cache = folder.join("cache");
-    let places = [("Dir::Etc::SourceList", sources), ("Dir::State::Lists", &lists), ("Dir::Cache", &cache)];
-    let mut text = String::new();
-    for (key, place) in places {
-        text += &format!("{key} \"{}\";\n", place.display());
-    }
     let unread = ["Contents-deb", "DEP-11", "DEP-11-icons-small"];
-    for index in unread {
-        text += &format!("Acquire::IndexTargets::deb::{index}::DefaultEnabled \"false\";\n");
-    }
-    // The user that apt downloads as may not write here.
-    text + "Dir::Etc::SourceParts \"/dev/null\";\nDir::Etc::PreferencesParts \"/dev/null\";\n\
-        Acquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n"
+    let unread =
+        unread.map(|index| (format!("Acquire::IndexTargets::deb::{index}::DefaultEnabled"), "false".to_owned()));
+    let own = [
+        ("Dir::Etc::SourceList", sources.display().to_string()),
+        ("Dir::State::Lists", folder.join("lists").display().to_string()),
+        ("Dir::Cache", folder.join("cache").display().to_string()),
+        ("Dir::Etc::SourceParts", "/dev/null".to_owned()),
+        ("Dir::Etc::PreferencesParts", "/dev/null".to_owned()),
+        ("Acquire::Languages", "none".to_owned()),
+        // The user that apt downloads as may not write here.
+        ("APT::Sandbox::User", "root".to_owned()),
+    ];
+    let all = own.map(|(key, value)| (key.to_owned(), value)).into_iter().chain(unread);
+    all.map(|(key, value)| format!("{key} \"{value}\";\n")).collect::<Vec<_>>().concat()
 }
 
 /// What apt is configured with, file by file; those that cannot be read say nothing.

@@ -35,6 +35,8 @@ done
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
     echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
+# As a service has it that loads kernel programs: before 5.11 their memory counted.
+ulimit -l unlimited
 own=/sys/fs/cgroup/system.slice/wattrace-test.service
 mkdir -p $own
 OWN=$own sh -c 'echo $$ >"$OWN/cgroup.procs" && exec /vm/command' </dev/null >&3 2>&1

@@ -1,4 +1,4 @@
-//! Kernels to boot: Debian's for cloud machines, unpacked below the tools' folder, and what modules for them build against.
+//! Kernels to boot: Debian's for cloud machines, unpacked below the tools' folder.
 //!
 //! A kernel is asked for by series (`6.12`); which release of it is whatever the mirror has. Once unpacked it is kept.
 
@@ -7,13 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::debian::Apt;
-use crate::{
-    ebpf::toolchain,
-    shell::{self, say},
-};
+use crate::ebpf::toolchain;
 
 /// Series of the whole matrix: the oldest supported, those of Debian's releases, the newest to be had.
 pub const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.3"];
@@ -22,7 +19,7 @@ const IMAGE: (&str, &str) = ("linux-image-", "-cloud-amd64");
 /// Kernels before their signature; some releases have no others.
 const UNSIGNED: &str = "-unsigned";
 /// Written last: names the release, and says that the folder is complete.
-const COMPLETE: &str = "release";
+pub(super) const COMPLETE: &str = "release";
 
 /// A kernel, unpacked.
 #[derive(Clone, Debug)]
@@ -64,11 +61,13 @@ pub fn fetch(series: &str) -> Result<Kernel> {
     unpacked(series, &folder).with_context(|| format!("there is no image in package {package}"))
 }
 
-fn apt_folder() -> Result<PathBuf> {
+/// Where the apt of its own is.
+pub(super) fn apt_folder() -> Result<PathBuf> {
     Ok(toolchain::tools_root()?.join("vm/apt"))
 }
 
-fn folder(series: &str) -> Result<PathBuf> {
+/// Where everything of a series is.
+pub(super) fn folder(series: &str) -> Result<PathBuf> {
     Ok(toolchain::tools_root()?.join("vm/kernels").join(series))
 }
 
@@ -110,54 +109,10 @@ fn all_series(names: &[String]) -> String {
     if found.is_empty() { "none at all".to_owned() } else { found.join(", ") }
 }
 
-/// The tree that modules for the kernel of this series build against: `make -C TREE M=…`. Fetched where it is not here.
-///
-/// # Errors
-/// When the mirror has none for the release that is unpacked.
-pub fn headers(series: &str) -> Result<PathBuf> {
-    let kernel = fetch(series)?;
-    let folder = folder(series)?.join("headers");
-    let tree = folder.join("usr/src").join(format!("linux-headers-{}", kernel.release));
-    if folder.join(COMPLETE).is_file() {
-        return Ok(tree);
-    }
-    fs::remove_dir_all(&folder).ok();
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let apt = Apt::open(&apt_folder()?)?;
-    let package = format!("linux-headers-{}", kernel.release);
-    ensure!(
-        apt.names(&package)?.contains(&package),
-        "this machine's Debian mirror has no package {package}; if it has gone on to a later release, remove {} to \
-         fetch that",
-        folder.parent().unwrap_or(&folder).display()
-    );
-    let wanted = |name: &&String| {
-        name.starts_with("linux-kbuild-") || (name.starts_with("linux-headers-") && name.ends_with("-common"))
-    };
-    for part in apt.depends(&package)?.iter().filter(wanted).chain([&package]) {
-        apt.unpack(part, &folder)?;
-    }
-    place(&folder, &tree)?;
-    fs::write(folder.join(COMPLETE), &kernel.release)?;
-    Ok(tree)
-}
-
-/// Headers name the place where they are installed: makes that this one.
-fn place(folder: &Path, tree: &Path) -> Result<()> {
-    let makefile = tree.join("Makefile");
-    let text = fs::read_to_string(&makefile).with_context(|| format!("cannot read {}", makefile.display()))?;
-    let here = folder.join("usr/src");
-    fs::write(&makefile, text.replace("/usr/src/", &format!("{}/", here.display())))?;
-    // With it the build would make types for the module, by a program that need not be here.
-    fs::remove_file(tree.join("vmlinux")).ok();
-    say(format_args!("vm: headers in {}", tree.display()));
-    ensure!(tree.join("scripts").exists(), "the headers have no scripts in {}", shell::root().join(tree).display());
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell;
 
     fn names() -> Vec<String> {
         let names = [

@@ -1,7 +1,7 @@
 //! `cargo xtask vm`: suites in virtual machines, on kernels that this machine does not run.
 //!
-//! A suite is a file here; what all of them need is in the others: [`kernels`] to boot, [`guest`] for the files,
-//! [`machine`] for one run.
+//! A suite is a file here; what all of them need is in the others: [`kernels`] to boot, [`headers`] to build
+//! modules for them, [`guest`] for the files, [`machine`] for one run.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -12,6 +12,7 @@ use crate::{report::Report, shell, test};
 mod channel;
 mod debian;
 pub mod guest;
+pub mod headers;
 pub mod kernels;
 mod live;
 pub mod machine;
