@@ -1,12 +1,13 @@
 //! `cargo xtask vm`: suites in virtual machines, on kernels that this machine does not run.
 //!
 //! A suite is a file here; what all of them need is in the others: [`kernels`] to boot, [`headers`] to build
-//! modules for them, [`guest`] for the files, [`machine`] for one run.
+//! modules for them, [`programs`] of this checkout and [`guest`] for its files, [`machine`] for one run.
 
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, ensure};
 
+use self::live::Choice;
 use crate::{report::Report, shell, test};
 
 mod channel;
@@ -16,23 +17,12 @@ pub mod headers;
 pub mod kernels;
 mod live;
 pub mod machine;
+pub mod programs;
 
 /// Programs that every suite needs, and the Debian packages that have them.
 pub const TOOLS: [(&str, &str); 2] = [(machine::EMULATOR, "qemu-system-x86"), (machine::BUSYBOX, "busybox-static")];
 
-/// Kernels of the short form: the oldest supported, and the one of Debian's stable release.
-const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
-/// Live tests of the short form: each stands for a group.
-const SHORT_LIVE: [&str; 8] = [
-    "loader::",
-    "sched::two_cgroups_with_known_use",
-    "sched::cgroups_that_die",
-    "sched::a_thread_that_is_never_switched_out",
-    "binary::once_closes_its_books",
-    "binary::two_capabilities_are_enough",
-    "daemon::clock::",
-    "daemon::signals::sigterm_delivers",
-];
+/// When a machine is given up, in the forms that `cargo xtask test` runs.
 const SHORT_DEADLINE: Duration = Duration::from_secs(600);
 const LONG_DEADLINE: Duration = Duration::from_secs(5400);
 
@@ -80,7 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.suite {
         Suite::Live { filters } => {
             let deadline = Duration::from_secs(60 * args.deadline);
-            live_tests(&mut report, &series, filters, args.long, deadline);
+            live::run(&mut report, &series, &Choice { arguments: filters, long: args.long, deadline });
         }
     }
     Ok(test::close(&report))
@@ -99,23 +89,11 @@ pub fn part(report: &mut Report, long: bool) {
     if !missing.is_empty() {
         report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
     } else if long {
-        live_tests(report, &kernels::SERIES.map(str::to_owned), &[], true, LONG_DEADLINE);
+        let choice = Choice { arguments: &[], long, deadline: LONG_DEADLINE };
+        live::run(report, &kernels::SERIES.map(str::to_owned), &choice);
     } else {
-        let short = SHORT_LIVE.map(str::to_owned);
-        live_tests(report, &SHORT_KERNELS.map(str::to_owned), &short, false, SHORT_DEADLINE);
-    }
-}
-
-/// One part of the report per kernel. A kernel that cannot be had fails its part and no other.
-fn live_tests(report: &mut Report, series: &[String], arguments: &[String], long: bool, deadline: Duration) {
-    let programs = match live::build() {
-        Ok(programs) => programs,
-        Err(error) => return report.check("vm", || Err(error)),
-    };
-    for series in series {
-        report.tests(&format!("vm {series} live"), || {
-            let kernel = kernels::fetch(series)?;
-            live::run(&programs, &kernel, arguments, long, deadline)
-        });
+        let arguments = &live::SHORT.map(str::to_owned);
+        let choice = Choice { arguments, long, deadline: SHORT_DEADLINE };
+        live::run(report, &live::SHORT_KERNELS.map(str::to_owned), &choice);
     }
 }
