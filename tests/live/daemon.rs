@@ -3,6 +3,7 @@
 //! One agent per host: each test waits until no other runs.
 
 mod agent;
+mod clock;
 mod cost;
 mod disk;
 mod figures;

@@ -17,6 +17,7 @@ use wattrace::{
     probes::{cgroupfs, procfs},
     units::Nanos,
 };
+use wattrace_tests::patience;
 
 /// Whether live tests can run here; says why not.
 pub fn possible() -> bool {
@@ -130,9 +131,9 @@ impl Drop for Load {
     }
 }
 
-/// Waits for a condition, ten seconds at most.
+/// Waits for a condition, with a deadline.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(10);
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(1));
@@ -156,7 +157,7 @@ pub fn run_for(pipeline: &mut Pipeline, span: Duration) {
 
 /// Goes on until the loads are done.
 pub fn run_while(pipeline: &mut Pipeline, loads: &mut [&mut Load]) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + patience(120);
     while loads.iter_mut().any(|load| load.child.try_wait().unwrap().is_none()) {
         assert!(Instant::now() < deadline, "a load never ends");
         run_for(pipeline, Duration::from_millis(50));

@@ -18,11 +18,12 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 use crate::{
     machine_root::MachineRoot,
+    patience,
     run::{Figures, Said, command},
 };
 
-/// How long the program may take from one reading to the next.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How many seconds the program may take from one reading to the next.
+const PATIENCE: u64 = 30;
 
 /// A program at its next reading.
 pub struct Held {
@@ -83,7 +84,7 @@ impl Held {
 
     /// Whether it came to a reading; else it has ended.
     fn wait(&mut self) -> Result<bool> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience(PATIENCE);
         while Instant::now() < deadline {
             // Without a reader it cannot be opened for writing.
             let flags = i32::try_from(OFlags::NONBLOCK.bits())?;
@@ -96,7 +97,7 @@ impl Held {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        bail!("the program came to no reading within {PATIENCE:?}")
+        bail!("the program came to no reading within {PATIENCE} s")
     }
 
     fn end(mut self) -> Result<Said> {

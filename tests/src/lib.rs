@@ -1,7 +1,7 @@
 //! What the whole-program tests share.
 #![expect(clippy::panic, reason = "a test without its program fails")]
 
-use std::{path::PathBuf, process::Command, sync::OnceLock};
+use std::{path::PathBuf, process::Command, sync::OnceLock, time::Duration};
 
 pub mod held;
 pub mod machine_root;
@@ -16,6 +16,13 @@ pub mod run;
 pub fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| std::env::var_os("WATTRACE_BIN").map_or_else(built, PathBuf::from)).clone()
+}
+
+/// So many seconds, as the deadline of a wait: more where everything is slow, by the factor in `WATTRACE_SLOW`. What is
+/// waited for, and what is true then, is the same everywhere.
+pub fn patience(seconds: u64) -> Duration {
+    let factor = std::env::var("WATTRACE_SLOW").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    Duration::from_secs(seconds.saturating_mul(factor))
 }
 
 /// A plain `cargo test` does not build the program of another package.

@@ -12,3 +12,4 @@ pub mod shell;
 pub mod sources;
 pub mod test;
 pub mod tidy;
+pub mod vm;

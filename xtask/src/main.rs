@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, check, docs, ebpf, run, setup, shell, test, tidy};
+use xtask::{bench, check, docs, ebpf, run, setup, shell, test, tidy, vm};
 
 /// Building, testing and checking wattrace: what cargo itself cannot say.
 #[derive(Parser)]
@@ -27,6 +27,7 @@ enum Verb {
     Bench(bench::Args),
     Docs(docs::Args),
     Tidy(tidy::Args),
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Docs(args) => docs::run(&args),
         Verb::Tidy(args) => tidy::run(&args),
+        Verb::Vm(args) => vm::run(&args),
     };
     shell::exit_code(outcome)
 }

@@ -7,11 +7,11 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 /// The workspace this xtask was built from.
 pub fn root() -> PathBuf {
@@ -140,17 +140,53 @@ impl Drop for Background {
     }
 }
 
+/// Says and runs a command; `read` takes its standard output while it comes. The command is over when `read` has
+/// returned, or when `is_late` says so of the time since its start; it is ended if it goes on.
+pub fn watched<T: Send>(
+    command: &mut Command,
+    is_late: impl Fn(Duration) -> bool,
+    read: impl FnOnce(BufReader<ChildStdout>) -> T + Send,
+) -> Result<T> {
+    say(format_args!("run `{}`", shown(command)));
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = Background(piped.spawn().with_context(|| format!("cannot start `{}`", shown(command)))?);
+    let output = BufReader::new(child.0.stdout.take().context("a piped child has no standard output")?);
+    #[expect(clippy::disallowed_methods, reason = "a deadline of a program of others")]
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read(output));
+        while !reader.is_finished() {
+            if is_late(start.elapsed()) {
+                break;
+            }
+            pause(Duration::from_millis(100));
+        }
+        // Its output ends with it, and so does the reader.
+        drop(child);
+        reader.join().map_err(|_| anyhow!("nobody reads what `{}` says", shown(command)))
+    })
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from))
+}
+
 /// Where cargo puts the agent's program, in profile folder `debug` or `release`.
 pub fn program(profile: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    root().join(target).join(profile).join("wattrace")
+    target().join(profile).join("wattrace")
+}
+
+/// Where a program of that name is: in `PATH`, or where Debian keeps administrators' programs.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Whether a program of that name is in `PATH` or where Debian keeps administrators' programs.
 pub fn has_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(system).any(|folder| folder.join(name).is_file())
+    find_program(name).is_some()
 }
 
 /// Whether this process runs as root.

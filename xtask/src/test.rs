@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
 
-use crate::{parts, report::Report, setup, shell};
+use crate::{parts, report::Report, setup, shell, vm};
 
 /// Run every test; the last line is `N passed, N failed, N skipped`
 #[derive(clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::new(std::env::var("CI").is_ok_and(|value| value == "true"));
     if shell::is_root() && Path::new("/etc/debian_version").is_file() {
-        let everything = setup::Args { ebpf: false, tests: false, peers: false };
+        let everything = setup::Args { ebpf: false, tests: false, peers: false, vm: false };
         report.check("setup", || setup::run(&everything).map(|code| code == ExitCode::SUCCESS));
     }
     parts::format(&mut report);
@@ -35,6 +35,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     parts::pipeline(&mut report, args.long);
     parts::live(&mut report, args.long);
     parts::peers(&mut report, args.long);
+    vm::part(&mut report, args.long);
     Ok(close(&report))
 }
 

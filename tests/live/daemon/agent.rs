@@ -20,6 +20,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use wattrace_tests::patience;
 
 use crate::support::until;
 
@@ -98,7 +99,7 @@ impl Place {
 /// Waits until no other agent runs: one that somebody else started here may take its time.
 pub fn wait_for_the_host() {
     let name = SocketAddr::from_abstract_name("wattrace-agent").unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + patience(60);
     while UnixListener::bind_addr(&name).is_err() {
         assert!(Instant::now() < deadline, "another agent runs on this host and does not end");
         std::thread::sleep(Duration::from_millis(20));
@@ -166,7 +167,7 @@ impl Agent {
     /// SIGTERM; it must exit with 0.
     pub fn stop(mut self) -> String {
         self.signal(Signal::TERM);
-        let status = self.end(Duration::from_secs(10));
+        let status = self.end(patience(10));
         assert!(status.success(), "{status:?}: {}", self.said());
         self.said()
     }

@@ -4,11 +4,13 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
 
 use wattrace::telemetry::{catalog, names};
-use wattrace_tests::receiver::{Fault, Receiver, closed_port};
+use wattrace_tests::{
+    patience,
+    receiver::{Fault, Receiver, closed_port},
+};
 
 use super::{
     agent::Place,
@@ -18,7 +20,7 @@ use crate::support::{live, until};
 
 pub fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.set_read_timeout(Some(patience(5))).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

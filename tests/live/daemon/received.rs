@@ -13,7 +13,10 @@ use opentelemetry_proto::tonic::{
     },
 };
 use prost::Message;
-use wattrace_tests::receiver::{Receiver, Request};
+use wattrace_tests::{
+    patience,
+    receiver::{Receiver, Request},
+};
 
 type Attributes = BTreeMap<String, String>;
 
@@ -126,9 +129,9 @@ fn attributes(pairs: &[KeyValue]) -> Attributes {
     pairs.iter().map(|pair| (pair.key.clone(), text(pair))).collect()
 }
 
-/// Waits until what arrived is as `enough` says, ten seconds at most, and returns it.
+/// Waits until what arrived is as `enough` says, and returns it.
 pub fn until_received(receiver: &Receiver, what: &str, enough: impl Fn(&[Point]) -> bool) -> Vec<Point> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(10);
     loop {
         let seen = receiver.count();
         let points = points(receiver);

@@ -1,9 +1,12 @@
 //! What a receiver sees of an agent that is killed, and of one that follows it.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs};
 
 use rustix::process::Signal;
-use wattrace_tests::receiver::{Fault, Receiver};
+use wattrace_tests::{
+    patience,
+    receiver::{Fault, Receiver},
+};
 
 use super::{
     agent::{Agent, Place, path, refusal, wait_for_the_host},
@@ -22,7 +25,7 @@ fn after_kill_9_no_counter_falls_and_the_time_between_is_unknown() {
     let mut agent = place.start(&["--endpoint", &receiver.endpoint()]);
     let before = until_later(&receiver, 2);
     agent.signal(Signal::KILL);
-    assert!(!agent.end(Duration::from_secs(5)).success());
+    assert!(!agent.end(patience(5)).success());
     let killed = receiver.requests().len();
     let agent = place.start(&["--endpoint", &receiver.endpoint()]);
     let after = until_later(&receiver, 2);
@@ -37,7 +40,7 @@ fn after_kill_9_no_counter_falls_and_the_time_between_is_unknown() {
 }
 
 /// Sums never fall within one start, and those of workloads and node keep theirs.
-fn assert_nothing_falls(points: &[Point]) {
+pub fn assert_nothing_falls(points: &[Point]) {
     let mut last: BTreeMap<_, &Point> = BTreeMap::new();
     for point in points.iter().filter(|point| point.is_sum && point.value.is_some()) {
         let series = point.series();

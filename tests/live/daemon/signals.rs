@@ -1,13 +1,16 @@
 //! SIGTERM and SIGHUP.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 use wattrace::{
     attribution::ledger::Ledger,
     pipeline::state::{Found, StateDir},
 };
-use wattrace_tests::receiver::{Fault, Receiver};
+use wattrace_tests::{
+    patience,
+    receiver::{Fault, Receiver},
+};
 
 use super::{
     agent::{Place, path},
@@ -56,7 +59,7 @@ fn sigterm_ends_in_time_when_the_receiver_stalls() {
     let mut agent = place.start(&["--endpoint", &receiver.endpoint()]);
     place.until_saved(2);
     agent.signal(Signal::TERM);
-    let status = agent.end(Duration::from_secs(12));
+    let status = agent.end(patience(12));
     assert!(status.success(), "{status:?}");
     agent.until_said(" snapshots could not be sent in time; their totals are kept");
     assert!(points(&receiver).is_empty());

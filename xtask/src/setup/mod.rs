@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::{
     ebpf::toolchain,
     shell::{self, say},
+    vm,
 };
 
 pub mod peers;
@@ -42,17 +43,23 @@ const TEST_TOOLS: [(&str, &str); 6] = [
 /// Debian packages that the peers tests make a Python environment with.
 const PEERS_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
 
+/// Debian packages that suites in virtual machines need besides their own tools: the key of the archive that kernels come
+/// from, and what kernel modules are built with.
+const VM_PACKAGES: [&str; 4] = ["debian-archive-keyring", "gcc", "libc6-dev", "make"];
+
 /// Install what the tests and the kernel programs' build need
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sudo -E cargo xtask setup           everything; does nothing when all is there
   sudo -E cargo xtask setup --tests   only the tools that live tests compare against
   cargo xtask setup --peers           only what the peers tests run: OpenTelemetry Collector, Prometheus (needs go)
+  sudo -E cargo xtask setup --vm      only what runs other kernels: an emulator, a static busybox, make
 
 Building and running wattrace needs only stable Rust and a C compiler. As root on Debian or Ubuntu this
 installs packages with apt-get, and into $WATTRACE_TOOLS (default ~/.local/wattrace-tools) bpf-linker
 with `cargo install`, the Collector and Prometheus with `go` (some minutes). Elsewhere it names what is
 missing, and fails only when the toolchain is.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Only the toolchain of the kernel object
     #[arg(long)]
@@ -63,13 +70,16 @@ pub struct Args {
     /// Only the programs that the peers tests run
     #[arg(long)]
     pub peers: bool,
+    /// Only what suites in virtual machines need
+    #[arg(long)]
+    pub vm: bool,
 }
 
 impl Args {
     /// Everything, or what was asked for.
     const fn parts(&self) -> Self {
-        let some = self.ebpf || self.tests || self.peers;
-        Self { ebpf: self.ebpf || !some, tests: self.tests || !some, peers: self.peers || !some }
+        let all = !(self.ebpf || self.tests || self.peers || self.vm);
+        Self { ebpf: self.ebpf || all, tests: self.tests || all, peers: self.peers || all, vm: self.vm || all }
     }
 }
 
@@ -87,10 +97,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let required = if parts.ebpf { toolchain::missing()? } else { Vec::new() };
     let live = if parts.tests { missing_tools() } else { Vec::new() };
     let peers = if parts.peers { peers::missing()? } else { Vec::new() };
+    let machines = if parts.vm { vm::missing() } else { Vec::new() };
     tell("required for `cargo xtask ebpf`", &required);
     tell("wanted by the live tests", &live);
     tell("wanted by the peers tests", &peers);
-    if required.is_empty() && live.is_empty() && peers.is_empty() {
+    tell("wanted by the tests in virtual machines", &machines);
+    if [&required, &live, &peers, &machines].iter().all(|missing| missing.is_empty()) {
         say("setup: everything is here");
     } else if !may_install {
         say("setup: installs by itself only as root on Debian or Ubuntu; install the above by other means");
@@ -106,6 +118,11 @@ fn install(parts: &Args) -> Result<()> {
     if parts.tests {
         packages
             .extend(TEST_TOOLS.into_iter().filter(|(tool, _)| !shell::has_program(tool)).map(|(_, package)| package));
+    }
+    if parts.vm {
+        let absent = vm::TOOLS.into_iter().filter(|(tool, _)| !shell::has_program(tool));
+        packages.extend(absent.map(|(_, package)| package));
+        packages.extend(VM_PACKAGES.into_iter().filter(|name| !is_installed(name)));
     }
     if parts.peers {
         packages.extend(PEERS_PACKAGES.into_iter().filter(|name| !is_installed(name)));

@@ -1,0 +1,55 @@
+//! The live tests in guests: the same test program, on other kernels, with cgroups of version 2 only.
+
+use std::time::Duration;
+
+use super::{
+    kernels,
+    machine::{Boot, Machine},
+    programs::Programs,
+};
+use crate::report::Report;
+
+/// Kernels of the short form: the oldest supported, and the one of Debian's stable release.
+pub(super) const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
+/// Tests of the short form: each stands for a group.
+pub(super) const SHORT: [&str; 8] = [
+    "loader::",
+    "sched::two_cgroups_with_known_use",
+    "sched::cgroups_that_die",
+    "sched::a_thread_that_is_never_switched_out",
+    "binary::once_closes_its_books",
+    "binary::two_capabilities_are_enough",
+    "daemon::clock::",
+    "daemon::signals::sigterm_delivers",
+];
+
+/// Which tests run, and how.
+pub(super) struct Choice<'a> {
+    /// Arguments of the test program: parts of names.
+    pub(super) arguments: &'a [String],
+    /// The full forms of tests that have a short one.
+    pub(super) long: bool,
+    /// How long one machine may take.
+    pub(super) deadline: Duration,
+}
+
+/// One part of the report per kernel. A kernel that cannot be had fails its part and no other.
+pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
+    let programs = match Programs::build("live") {
+        Ok(programs) => programs,
+        Err(error) => return report.check("vm", || Err(error)),
+    };
+    for series in series {
+        report.tests(&format!("vm {series} live"), || {
+            let boot = Boot {
+                kernel: &kernels::fetch(series)?,
+                machine: &Machine::default(),
+                files: programs.files()?,
+                command: programs.command(choice.arguments)?,
+                environment: programs.environment(choice.long)?,
+                deadline: choice.deadline,
+            };
+            Ok(boot.run()?.outcome)
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask vm`: suites in virtual machines, on kernels that this machine does not run.
+//!
+//! A suite is a file here; what all of them need is in the others: [`kernels`] to boot, [`headers`] to build
+//! modules for them, [`programs`] of this checkout and [`guest`] for its files, [`machine`] for one run.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use self::live::Choice;
+use crate::{report::Report, shell, test};
+
+mod channel;
+mod debian;
+pub mod guest;
+pub mod headers;
+pub mod kernels;
+mod live;
+pub mod machine;
+pub mod programs;
+
+/// Programs that every suite needs, and the Debian packages that have them.
+pub const TOOLS: [(&str, &str); 2] = [(machine::EMULATOR, "qemu-system-x86"), (machine::BUSYBOX, "busybox-static")];
+
+/// When a machine is given up, in the forms that `cargo xtask test` runs.
+const SHORT_DEADLINE: Duration = Duration::from_secs(600);
+const LONG_DEADLINE: Duration = Duration::from_secs(5400);
+
+/// Run a suite of tests in virtual machines, on other kernels
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask vm live                               the live tests on every kernel of the matrix, one after the other
+  cargo xtask vm --kernel 6.12 live                 on one
+  cargo xtask vm --kernel 5.10 live sched:: loader  those tests that have one of these in their name
+
+Needs qemu-system-x86_64, a static busybox and apt (`cargo xtask setup --vm`), and no rights. Kernels are Debian's for cloud
+machines, downloaded from this machine's Debian mirror and unpacked into $WATTRACE_TOOLS (default ~/.local/wattrace-tools);
+remove vm/kernels there to get newer ones. Machines are emulated: what takes a minute here takes some there.")]
+pub struct Args {
+    /// A kernel by its series (6.12); may be given several times
+    #[arg(long, value_name = "SERIES")]
+    kernel: Vec<String>,
+    /// The full forms of tests that have a short one
+    #[arg(long)]
+    long: bool,
+    /// Minutes after which a machine is given up
+    #[arg(long, value_name = "MINUTES", default_value_t = 40)]
+    deadline: u64,
+    #[command(subcommand)]
+    suite: Suite,
+}
+
+#[derive(clap::Subcommand)]
+enum Suite {
+    /// The live tests: the agent's kernel programs and the daemon
+    Live {
+        /// Parts of the names of tests, or arguments of the test program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filters: Vec<String>,
+    },
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let missing = missing();
+    ensure!(missing.is_empty(), "missing: {}; run `cargo xtask setup --vm`", missing.join(", "));
+    let all = || kernels::SERIES.map(str::to_owned).to_vec();
+    let series = if args.kernel.is_empty() { all() } else { args.kernel.clone() };
+    let mut report = Report::new(std::env::var("CI").is_ok_and(|value| value == "true"));
+    match &args.suite {
+        Suite::Live { filters } => {
+            let deadline = Duration::from_secs(60 * args.deadline);
+            live::run(&mut report, &series, &Choice { arguments: filters, long: args.long, deadline });
+        }
+    }
+    Ok(test::close(&report))
+}
+
+/// Programs that no suite can do without and that are not here, with the package that has them.
+pub fn missing() -> Vec<String> {
+    let absent = TOOLS.into_iter().filter(|(tool, _)| !shell::has_program(tool));
+    absent.map(|(tool, package)| format!("{tool} (Debian package {package})")).collect()
+}
+
+/// What `cargo xtask test` runs: some live tests on two kernels, or all on all.
+pub fn part(report: &mut Report, long: bool) {
+    const NAME: &str = "vm";
+    let missing = missing();
+    if !missing.is_empty() {
+        report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
+    } else if long {
+        let choice = Choice { arguments: &[], long, deadline: LONG_DEADLINE };
+        live::run(report, &kernels::SERIES.map(str::to_owned), &choice);
+    } else {
+        let arguments = &live::SHORT.map(str::to_owned);
+        let choice = Choice { arguments, long, deadline: SHORT_DEADLINE };
+        live::run(report, &live::SHORT_KERNELS.map(str::to_owned), &choice);
+    }
+}
