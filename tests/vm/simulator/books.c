@@ -11,9 +11,9 @@
 #include <linux/hash.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/timekeeping.h>
 #include <linux/topology.h>
 #include <linux/vmalloc.h>
 
@@ -52,11 +52,41 @@ static u32 *slots;			/* open addressing; 0 is free, else row + 1 */
 static unsigned int slot_bits;
 static u64 overflows;
 
-/* The fast clock may step back by a little at an update; the books' time never does. */
+/*
+ * Time is the scheduler's, which is what the kernel accounts by: where the TSC is not stable, as in an
+ * emulated machine on a busy host, it is each CPU's own and differs from the monotonic clock. What
+ * belongs to no CPU goes by the clock of whoever looks, and never back.
+ */
 static u64 advance_clock(void)
 {
-	last_now = max_t(u64, last_now, ktime_get_mono_fast_ns());
+	last_now = max_t(u64, last_now, sched_clock_cpu(smp_processor_id()));
 	return last_now;
+}
+
+/* Moves a CPU's books up to `lag` before now. */
+static u64 elapsed(struct sim_cpu *cpu, unsigned int at, u64 lag)
+{
+	u64 now = max_t(u64, cpu->since, sched_clock_cpu(at) - lag);
+	u64 ns = now - cpu->since;
+
+	cpu->since = now;
+	return ns;
+}
+
+/*
+ * How long ago the scheduler took the time of this switch. It does so before it looks for the next task,
+ * which takes a while where the machine is emulated: a hundred switches of a short task would add up.
+ */
+static u64 lag_of_switch(const struct task_struct *prev, const struct task_struct *next)
+{
+	const struct task_struct *stamped = next->pid ? next : prev;
+	u64 now = sched_clock_cpu(smp_processor_id());
+	u64 stamp = stamped->se.exec_start;
+
+	/* These leave out of the stamp what the clock counts. */
+	if (IS_ENABLED(CONFIG_IRQ_TIME_ACCOUNTING) || IS_ENABLED(CONFIG_PARAVIRT_TIME_ACCOUNTING))
+		return 0;
+	return stamp < now ? now - stamp : 0;
 }
 
 static void add(struct sim_energy *energy, u64 ns, u32 uw)
@@ -135,8 +165,8 @@ static void book_busy(struct sim_cpu *cpu, u64 ns, bool overlapped)
 	add(&psys.counter, ns, uw[SIM_PACKAGE]);
 }
 
-/* Books all CPUs of a core up to now: who overlapped with whom holds for all of that time. */
-static void book_core(unsigned int first, u64 now)
+/* Books all CPUs of a core: who overlapped with whom holds for all of that time. */
+static void book_core(unsigned int first, u64 lag)
 {
 	unsigned int nr_busy = 0;
 	unsigned int at = first;
@@ -151,8 +181,7 @@ static void book_core(unsigned int first, u64 now)
 		u64 ns;
 
 		cpu = per_cpu_ptr(&cpus, at);
-		ns = now - cpu->since;
-		cpu->since = now;
+		ns = elapsed(cpu, at, lag);
 		if (!cpu->online)
 			cpu->offline_ns += ns;
 		else if (!cpu->busy)
@@ -185,7 +214,7 @@ static void book_everything(void)
 
 	for_each_possible_cpu(at)
 		if (per_cpu_ptr(&cpus, at)->socket >= 0)
-			book_core(at, now);
+			book_core(at, 0);
 	for (at = 0; at < nr_sockets; at++)
 		book_idle(&sockets[at], now);
 	add(&psys.constant_truth, now - psys.since, psys.constant_uw);
@@ -284,7 +313,7 @@ void sim_cpu_online(unsigned int at, int package)
 	raw_spin_lock_irqsave(&lock, flags);
 	book_everything();
 	if (cpu->socket < 0) {
-		cpu->since = last_now;
+		elapsed(cpu, at, 0);
 		cpu->socket = socket_for(package, last_now);
 		if (cpu->socket >= 0)
 			join_siblings(at);
@@ -309,7 +338,7 @@ void sim_cpu_dead(unsigned int at)
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 
-void sim_switch(struct task_struct *next)
+void sim_switch(struct task_struct *prev, struct task_struct *next)
 {
 	unsigned long flags;
 	struct sim_cpu *cpu;
@@ -317,7 +346,7 @@ void sim_switch(struct task_struct *next)
 	raw_spin_lock_irqsave(&lock, flags);
 	cpu = this_cpu_ptr(&cpus);
 	if (cpu->online) {
-		book_core(smp_processor_id(), advance_clock());
+		book_core(smp_processor_id(), lag_of_switch(prev, next));
 		set_current(cpu, next);
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
@@ -546,6 +575,7 @@ void sim_books_freeze(void)
 
 int sim_books_init(unsigned int wanted_rows)
 {
+	unsigned long flags;
 	unsigned int at;
 
 	max_rows = clamp(wanted_rows, 64U, 1U << 20) + SIM_ROW_FIRST;
@@ -566,7 +596,9 @@ int sim_books_init(unsigned int wanted_rows)
 		cpu->socket = -1;
 		cpu->next_sibling = at;
 	}
+	raw_spin_lock_irqsave(&lock, flags);
 	psys.since = advance_clock();
+	raw_spin_unlock_irqrestore(&lock, flags);
 	return 0;
 }
 

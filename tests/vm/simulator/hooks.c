@@ -21,7 +21,7 @@ static int online_state, dead_state;
 
 static void on_switch(SIM_SWITCH_ARGS)
 {
-	sim_switch(next);
+	sim_switch(prev, next);
 }
 
 static void on_mkdir(void *data, struct cgroup *cgroup, const char *path)

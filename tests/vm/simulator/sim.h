@@ -111,7 +111,7 @@ int sim_socket_of_cpu(unsigned int cpu);
 int sim_socket_of_package(int package);
 void sim_cpu_online(unsigned int cpu, int package);
 void sim_cpu_dead(unsigned int cpu);
-void sim_switch(struct task_struct *next);
+void sim_switch(struct task_struct *prev, struct task_struct *next);
 void sim_moved(void);
 void sim_cgroup_born(u64 id, const char *path);
 void sim_cgroup_released(u64 id);
