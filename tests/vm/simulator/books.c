@@ -21,6 +21,14 @@
 
 #define FJ_PER_NJ	1000000
 
+/* A stretch of time on one CPU during which nothing changed. */
+struct sim_slice {
+	u64 ns;
+	u32 row;
+	bool busy;
+	bool sibling_busy;
+};
+
 struct sim_cpu {
 	int socket;			/* -1: never seen */
 	unsigned int next_sibling;	/* a ring over the CPUs of the core */
@@ -28,6 +36,8 @@ struct sim_cpu {
 	bool busy;
 	u32 row;
 	u64 since;			/* booked up to here */
+	u64 open_ns[2];			/* booked since the switch, beside idle and busy siblings */
+	bool sibling_busy;		/* when it was booked last */
 	struct task_struct *curr;
 	u64 busy_ns;
 	u64 idle_ns;
@@ -40,6 +50,7 @@ static struct sim_socket sockets[SIM_SOCKETS];
 static unsigned int nr_sockets;
 static bool frozen;			/* zones exist: no socket can come any more */
 static struct sim_psys psys;
+static u64 shown_nj[SIM_SOCKETS][SIM_PARTS + 1];	/* what readers have seen */
 static u32 smt_per_mille;
 static u64 last_now;
 static u64 reset_at;
@@ -97,6 +108,16 @@ static void add(struct sim_energy *energy, u64 ns, u32 uw)
 	energy->fj = fj % FJ_PER_NJ;
 }
 
+/* Takes back what was added before. */
+static void take_back(struct sim_energy *energy, u64 ns, u32 uw)
+{
+	struct sim_energy added = {};
+
+	add(&added, ns, uw);
+	energy->nj -= added.nj + (added.fj > energy->fj);
+	energy->fj += (added.fj > energy->fj ? FJ_PER_NJ : 0) - added.fj;
+}
+
 static u32 *slot_of(u64 id)
 {
 	u32 mask = (1U << slot_bits) - 1;
@@ -141,28 +162,61 @@ static void set_current(struct sim_cpu *cpu, struct task_struct *task)
 {
 	cpu->curr = task;
 	cpu->busy = task->pid != 0;
+	memset(cpu->open_ns, 0, sizeof(cpu->open_ns));
 	if (cpu->busy)
 		cpu->row = row_of_task(task);
 }
 
-static void book_busy(struct sim_cpu *cpu, u64 ns, bool overlapped)
+typedef void (*booking)(struct sim_energy *energy, u64 ns, u32 uw);
+
+static void book_energy(struct sim_cpu *cpu, const struct sim_slice *slice, booking book)
 {
 	struct sim_socket *socket = &sockets[cpu->socket];
-	struct sim_use *use = &rows[cpu->row].use[cpu->socket];
-	const u32 *uw = overlapped ? socket->shared : socket->alone;
+	struct sim_use *use = &rows[slice->row].use[cpu->socket];
+	const u32 *uw = slice->sibling_busy ? socket->shared : socket->alone;
 	int part;
 
+	for (part = 0; part < SIM_PARTS; part++) {
+		book(&use->part[part], slice->ns, uw[part]);
+		book(&socket->total_truth[part], slice->ns, uw[part]);
+		book(&socket->counter[part], slice->ns, uw[part]);
+	}
+	book(&psys.total_truth, slice->ns, uw[SIM_PACKAGE]);
+	book(&psys.counter, slice->ns, uw[SIM_PACKAGE]);
+}
+
+/* `sign` is 1, or -1 to take a slice back. */
+static void book(struct sim_cpu *cpu, const struct sim_slice *slice, int sign)
+{
+	u64 ns = sign * slice->ns;
+	struct sim_use *use;
+
+	if (!slice->busy) {
+		cpu->idle_ns += ns;
+		return;
+	}
+	use = &rows[slice->row].use[cpu->socket];
 	cpu->busy_ns += ns;
 	use->cpu_ns += ns;
-	if (overlapped)
+	if (slice->sibling_busy)
 		use->overlap_ns += ns;
-	for (part = 0; part < SIM_PARTS; part++) {
-		add(&use->part[part], ns, uw[part]);
-		add(&socket->total_truth[part], ns, uw[part]);
-		add(&socket->counter[part], ns, uw[part]);
-	}
-	add(&psys.total_truth, ns, uw[SIM_PACKAGE]);
-	add(&psys.counter, ns, uw[SIM_PACKAGE]);
+	book_energy(cpu, slice, sign < 0 ? take_back : add);
+}
+
+static void book_open(struct sim_cpu *cpu, u64 ns, bool sibling_busy)
+{
+	const struct sim_slice slice = {
+		.ns = ns,
+		.row = cpu->row,
+		.busy = cpu->busy,
+		.sibling_busy = sibling_busy,
+	};
+
+	if (!ns)
+		return;
+	cpu->open_ns[sibling_busy] += ns;
+	cpu->sibling_busy = sibling_busy;
+	book(cpu, &slice, 1);
 }
 
 /* Books all CPUs of a core: who overlapped with whom holds for all of that time. */
@@ -184,10 +238,8 @@ static void book_core(unsigned int first, u64 lag)
 		ns = elapsed(cpu, at, lag);
 		if (!cpu->online)
 			cpu->offline_ns += ns;
-		else if (!cpu->busy)
-			cpu->idle_ns += ns;
 		else
-			book_busy(cpu, ns, nr_busy > 1);
+			book_open(cpu, ns, nr_busy > cpu->busy);
 		at = cpu->next_sibling;
 	} while (at != first);
 }
@@ -247,6 +299,18 @@ static void derive_powers(struct sim_socket *socket)
 	socket->alone[SIM_CORE] = core_of(price, price->busy_uw);
 	for (part = 0; part < SIM_PARTS; part++)
 		socket->shared[part] = shared(socket->alone[part]);
+}
+
+/* What was booked at another price cannot be given to another task any more. */
+static void forget_open(void)
+{
+	unsigned int at;
+
+	for_each_possible_cpu(at) {
+		struct sim_cpu *cpu = per_cpu_ptr(&cpus, at);
+
+		memset(cpu->open_ns, 0, sizeof(cpu->open_ns));
+	}
 }
 
 unsigned int sim_nr_sockets(void)
@@ -338,16 +402,46 @@ void sim_cpu_dead(unsigned int at)
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 
+/*
+ * The task that leaves gives `early` ns to the next one: a read, or switches of the sibling, have booked
+ * this CPU beyond the instant of its own switch.
+ */
+static void switch_early(struct sim_cpu *cpu, struct task_struct *next, u64 early)
+{
+	struct sim_slice given[2] = {};
+	int at;
+
+	for (at = 0; at < 2; at++) {
+		struct sim_slice *slice = &given[at];
+
+		slice->sibling_busy = at ? !cpu->sibling_busy : cpu->sibling_busy;
+		slice->ns = min(early, cpu->open_ns[slice->sibling_busy]);
+		slice->row = cpu->row;
+		slice->busy = cpu->busy;
+		early -= slice->ns;
+		book(cpu, slice, -1);
+	}
+	set_current(cpu, next);
+	for (at = 0; at < 2; at++) {
+		given[at].row = cpu->row;
+		given[at].busy = cpu->busy;
+		book(cpu, &given[at], 1);
+	}
+}
+
 void sim_switch(struct task_struct *prev, struct task_struct *next)
 {
 	unsigned long flags;
 	struct sim_cpu *cpu;
+	u64 lag, at;
 
 	raw_spin_lock_irqsave(&lock, flags);
 	cpu = this_cpu_ptr(&cpus);
 	if (cpu->online) {
-		book_core(smp_processor_id(), lag_of_switch(prev, next));
-		set_current(cpu, next);
+		lag = lag_of_switch(prev, next);
+		at = sched_clock_cpu(smp_processor_id()) - lag;
+		book_core(smp_processor_id(), lag);
+		switch_early(cpu, next, cpu->since > at ? cpu->since - at : 0);
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
@@ -465,6 +559,10 @@ struct sim_energy sim_counter(enum sim_part part, unsigned int socket)
 	raw_spin_lock_irqsave(&lock, flags);
 	book_everything();
 	energy = part == SIM_PSYS ? psys.counter : sockets[socket].counter[part];
+	/* What is given to another task may cost less there; no counter runs backwards for that. */
+	if (energy.nj < shown_nj[socket][part])
+		energy.nj = shown_nj[socket][part];
+	shown_nj[socket][part] = energy.nj;
 	raw_spin_unlock_irqrestore(&lock, flags);
 	return energy;
 }
@@ -488,6 +586,7 @@ void sim_set_price(unsigned int socket, const struct sim_price *price)
 	book_everything();
 	sockets[socket].price = *price;
 	derive_powers(&sockets[socket]);
+	forget_open();
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 
@@ -512,6 +611,7 @@ void sim_set_smt(u32 per_mille, u32 psys_uw)
 	psys.constant_uw = psys_uw;
 	for (at = 0; at < nr_sockets; at++)
 		derive_powers(&sockets[at]);
+	forget_open();
 	raw_spin_unlock_irqrestore(&lock, flags);
 }
 
