@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the parts of the simulator share. The books (books.c) are the only state that the others look
+ * What the parts of the simulator share. The books (books.h) are the only state that the others look
  * at, always through the functions below and never while holding a lock of their own that a task
  * switch could want.
  */
@@ -101,7 +101,7 @@ struct sim_snapshot {
 	struct sim_row *rows;
 };
 
-/* books.c: who ran where, and what it cost */
+/* books.c, cpus.c, rows.c, truth.c: who ran where, and what it cost */
 int sim_books_init(unsigned int max_rows);
 void sim_books_exit(void);
 void sim_books_freeze(void);
