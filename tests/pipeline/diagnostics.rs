@@ -93,7 +93,7 @@ const fn all(delivered: u64) -> Records {
 fn events_arrive_as_log_records_of_the_agent() -> Result<()> {
     let receiver = Receiver::start(|_| Fault::None)?;
     let said = start(&format!(
-        "otlp.endpoint = \"{}\"\notlp.headers.token = \"t\"\nresource.attributes = {{ site = \"lab\", \"host.id\" = \"x\" }}",
+        "otlp.endpoint = \"{}\"\notlp.headers.token = \"t\"\nresource.attributes = {{ site = \"lab\", \"host.name\" = \"x\" }}",
         receiver.endpoint()
     ))?;
     said.of(|| {
