@@ -83,7 +83,7 @@ fn logs_values(otlp: &Otlp) -> impl Iterator<Item = Row> {
 }
 
 /// The options of log records, those that follow the metrics' too.
-pub(super) fn logs_in_force(Logs { endpoint, headers, timeout }: &Logs) -> [(&'static str, Value); 3] {
+fn logs_in_force(Logs { endpoint, headers, timeout }: &Logs) -> [(&'static str, Value); 3] {
     let base = endpoint.as_ref().map_or(OFF, |url| url.strip_suffix(LOGS_PATH).unwrap_or(url));
     [
         ("otlp.logs_endpoint", Value::text(base)),

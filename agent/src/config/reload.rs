@@ -17,13 +17,7 @@ pub struct Reload {
 
 /// Compares the configuration in force with the one read again.
 pub fn reload(old: &Config, new: &Config) -> Reload {
-    // Log records may follow a destination that changes, and stay where they are all the same.
-    let in_force = |config: &Config| {
-        let mut values = print::values(config);
-        values.extend(print::logs_in_force(&config.otlp.logs));
-        values
-    };
-    let (old, new) = (in_force(old), in_force(new));
+    let (old, new) = (print::values(old), print::values(new));
     let differing = OPTIONS.iter().filter(|option| old.get(option.key) != new.get(option.key));
     let (changed, needs_restart): (Vec<_>, Vec<_>) = differing.partition(|option| option.reload);
     let keys = |options: Vec<&super::options::Opt>| options.into_iter().map(|option| option.key).collect();
@@ -35,7 +29,7 @@ pub fn taken_over(old: &Config, new: &Config) -> Config {
     let Agent { interval, log_level, state_dir: _ } = new.agent;
     Config {
         agent: Agent { interval, log_level, ..old.agent.clone() },
-        otlp: Otlp { queue: old.otlp.queue, logs: old.otlp.logs.clone(), ..new.otlp.clone() },
+        otlp: Otlp { queue: old.otlp.queue, ..new.otlp.clone() },
         resource: new.resource.clone(),
         ..old.clone()
     }

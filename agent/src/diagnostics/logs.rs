@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use tracing::Level;
 
 use self::post::Post;
 use super::{DiagnosticsError, Logs, Settings, faults::Faults, stderr::Lines};
-use crate::outputs::otlp::{SCHEMA_URL, http::Client};
+use crate::outputs::otlp::{SCHEMA_URL, http::Client, outcome::Encoding};
 
 mod post;
 
@@ -32,6 +32,9 @@ const BATCH: usize = 256;
 const DELAY: Duration = Duration::from_secs(5);
 
 const FAULT: &str = "log_export";
+
+/// The crate wants an address. Ours is the client's.
+const NOWHERE: &str = "http://localhost/v1/logs";
 
 /// What became of the agent's own log records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +63,24 @@ pub(super) struct Account {
     /// What the last request met: why it failed, or how many records were refused and why.
     met: Mutex<Met>,
     faults: Mutex<Faults>,
-    url: String,
+    /// Where records go; `None`: nowhere.
+    target: RwLock<Option<Arc<Target>>>,
     lines: Arc<Lines>,
+}
+
+/// Where records go.
+#[derive(Debug)]
+struct Target {
+    client: Client,
+    encoding: Encoding,
+    url: String,
+}
+
+impl Target {
+    fn new(logs: &Logs) -> Result<Self, DiagnosticsError> {
+        let url = logs.http.url.to_string();
+        Ok(Self { client: Client::new(logs.http.clone())?, encoding: logs.encoding, url })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,15 +90,30 @@ struct Met {
 }
 
 impl Account {
-    fn new(url: String, lines: Arc<Lines>) -> Self {
+    fn new(lines: Arc<Lines>) -> Self {
         let [offered, delivered, failed] = [0; 3].map(AtomicU64::new);
-        Self { offered, delivered, failed, met: Mutex::default(), faults: Mutex::default(), url, lines }
+        let (met, faults, target) = (Mutex::default(), Mutex::default(), RwLock::default());
+        Self { offered, delivered, failed, met, faults, target, lines }
     }
 
-    pub(super) fn records(&self) -> Records {
+    fn target(&self) -> Option<Arc<Target>> {
+        self.target.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records go there from now on, those that wait too.
+    pub(super) fn redirect(&self, logs: Option<&Logs>) -> Result<(), DiagnosticsError> {
+        let target = logs.map(Target::new).transpose()?.map(Arc::new);
+        *self.target.write().unwrap_or_else(PoisonError::into_inner) = target;
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = Faults::default();
+        Ok(())
+    }
+
+    /// `None`: there is no destination, and there was none.
+    pub(super) fn records(&self) -> Option<Records> {
         // What is delivered was offered before: read in this order, the sum fits.
         let [delivered, failed] = [&self.delivered, &self.failed].map(|count| count.load(Ordering::Acquire));
-        Records { offered: self.offered.load(Ordering::Acquire), delivered, failed }
+        let records = Records { offered: self.offered.load(Ordering::Acquire), delivered, failed };
+        (self.target().is_some() || records.offered > 0).then_some(records)
     }
 
     /// `refused` records of the last request, or all of them, were not taken for the reason `why`.
@@ -101,40 +135,39 @@ impl Account {
     }
 
     fn tell(&self, why: Option<String>) {
+        let Some(target) = self.target() else { return };
+        let url = &target.url;
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(why) = why else {
             if let Some(times) = faults.clear(FAULT) {
-                let text = format!("log records reach {} again, after {times} failures", self.url);
+                let text = format!("log records reach {url} again, after {times} failures");
                 self.lines.say(Level::INFO, &text);
             }
             return;
         };
         if faults.raise(FAULT, &why) == super::faults::Say::Text {
             let text = format!(
-                "log records cannot be sent to {}: {why}; they stand here only, and otlp.logs_endpoint = \"off\" keeps them from being sent",
-                self.url
+                "log records cannot be sent to {url}: {why}; they stand here only, and otlp.logs_endpoint = \"off\" keeps them from being sent"
             );
             self.lines.say(Level::WARN, &text);
         }
     }
 }
 
-/// The SDK's end of the way, and its account.
+/// The SDK's end of the way, and its account. It is there without a destination too: there may be one later.
 pub(super) fn provider(
     settings: &Settings,
-    logs: &Logs,
     lines: &Arc<Lines>,
 ) -> Result<(SdkLoggerProvider, Arc<Account>), DiagnosticsError> {
-    let url = logs.http.url.to_string();
-    let account = Arc::new(Account::new(url.clone(), Arc::clone(lines)));
-    let post = Post::new(Client::new(logs.http.clone())?, logs.encoding, Arc::clone(&account))?;
+    let account = Arc::new(Account::new(Arc::clone(lines)));
+    account.redirect(settings.logs.as_ref())?;
+    let post = Post::new(Arc::clone(&account))?;
     // What the crate would read from the environment is all given, or does not get past our client.
     let exporter = LogExporter::builder()
         .with_http()
         .with_http_client(post)
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(url)
-        .with_timeout(logs.http.timeout)
+        .with_endpoint(NOWHERE)
         .build()
         .map_err(|error| DiagnosticsError::Exporter(error.to_string()))?;
     let batches = BatchConfigBuilder::default()
@@ -145,8 +178,10 @@ pub(super) fn provider(
     let watched = Watched { exporter, account: Arc::clone(&account) };
     let provider = SdkLoggerProvider::builder()
         .with_resource(resource(settings))
-        .with_log_processor(Offered(Arc::clone(&account)))
-        .with_log_processor(BatchLogProcessor::builder(watched).with_batch_config(batches).build())
+        .with_log_processor(Gate {
+            account: Arc::clone(&account),
+            batches: BatchLogProcessor::builder(watched).with_batch_config(batches).build(),
+        })
         .build();
     Ok((provider, account))
 }
@@ -158,25 +193,36 @@ fn resource(settings: &Settings) -> Resource {
     Resource::builder_empty().with_schema_url(all, SCHEMA_URL).build()
 }
 
-/// Counts what is handed over, before the queue that may be full.
+/// Counts what is handed over, before the queue that may be full; lets nothing pass while there is no destination.
 #[derive(Debug)]
-struct Offered(Arc<Account>);
+struct Gate {
+    account: Arc<Account>,
+    batches: BatchLogProcessor,
+}
 
-impl LogProcessor for Offered {
-    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
-        self.0.offered.fetch_add(1, Ordering::AcqRel);
+impl LogProcessor for Gate {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.account.target().is_none() {
+            return;
+        }
+        self.account.offered.fetch_add(1, Ordering::AcqRel);
         // `tracing` names an event that has no name by its place in the source, which is no class of events.
         if record.event_name().is_some_and(|name| name.starts_with("event ")) {
             record.set_event_name("");
         }
+        self.batches.emit(record, scope);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+        self.batches.force_flush()
     }
 
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
     }
 }
 

@@ -129,7 +129,8 @@ fn logs_of(config: &Config, proxies: Proxies) -> Result<Option<Logs>, Diagnostic
 pub struct Diagnostics {
     lines: Arc<stderr::Lines>,
     level: reload::Handle<Targets, Registry>,
-    logs: Option<(SdkLoggerProvider, Arc<logs::Account>)>,
+    provider: SdkLoggerProvider,
+    account: Arc<logs::Account>,
 }
 
 /// Makes this process speak: from here on `tracing`'s macros do something.
@@ -147,6 +148,7 @@ pub struct Diagnostics {
 /// tracing::info!(interval = ?config.agent.interval, "measuring");
 /// // At SIGHUP, with the configuration read anew:
 /// diagnostics.set_level(LogLevel::Debug);
+/// diagnostics.redirect(None)?;
 /// // At the end, after the exporter, whose last words are to arrive too:
 /// diagnostics.stop(Duration::from_secs(2));
 /// # Ok(())
@@ -168,13 +170,13 @@ pub fn prepare(
     journal: Option<&str>,
 ) -> Result<(Diagnostics, impl Subscriber + Send + Sync + use<>), DiagnosticsError> {
     let lines = Arc::new(stderr::Lines::new(stderr, journal));
-    let logs = settings.logs.as_ref().map(|logs| logs::provider(settings, logs, &lines)).transpose()?;
+    let (provider, account) = logs::provider(settings, &lines)?;
     let (filter, level) = reload::Layer::new(targets(settings.level));
     // What libraries say while they send a record must not become a record.
     let own = filter_fn(|metadata| is_own(metadata.target()));
-    let bridge = logs.as_ref().map(|(provider, _)| OpenTelemetryTracingBridge::new(provider).with_filter(own));
+    let bridge = OpenTelemetryTracingBridge::new(&provider).with_filter(own);
     let subscriber = Registry::default().with(filter).with(stderr::Stderr(Arc::clone(&lines))).with(bridge);
-    Ok((Diagnostics { lines, level, logs }, subscriber))
+    Ok((Diagnostics { lines, level, provider, account }, subscriber))
 }
 
 impl Diagnostics {
@@ -189,17 +191,21 @@ impl Diagnostics {
         self.lines.lost()
     }
 
+    /// Sends log records there from now on, those that wait too, or nowhere. Their resource stays as it is.
+    pub fn redirect(&self, logs: Option<&Logs>) -> Result<(), DiagnosticsError> {
+        self.account.redirect(logs)
+    }
+
     /// What became of log records; `None` without a destination.
     pub fn records(&self) -> Option<Records> {
-        self.logs.as_ref().map(|(_, account)| account.records())
+        self.account.records()
     }
 
     /// Sends the log records that are left, `within` at most, and returns the final account. Lines are still written.
     pub fn stop(self, within: Duration) -> Option<Records> {
-        let (provider, account) = self.logs?;
         // How it went is in the account.
-        provider.shutdown_with_timeout(within).ok();
-        let records = account.records();
+        self.provider.shutdown_with_timeout(within).ok();
+        let records = self.account.records()?;
         if records.open() > 0 {
             self.lines.say(
                 Level::WARN,

@@ -40,7 +40,7 @@ pub(super) struct Agent {
     pipeline: Pipeline,
     telemetry: Telemetry,
     state: StateDir,
-    host: Host,
+    pub(super) host: Host,
     top: top::Top,
     table: Option<top::Table>,
     watchdog: Watchdog,

@@ -42,6 +42,7 @@ impl Agent {
         let next = config::taken_over(&self.config, new);
         // Certificates are read anew, whether their names have changed or not.
         let otlp = settings::otlp(&next)?;
+        self.diagnostics.redirect(settings::diagnostics(&next, &self.host)?.logs.as_ref())?;
         self.exporter.label(settings::added(&next));
         let dropped = self.exporter.redirect(otlp);
         if dropped > 0 {

@@ -8,31 +8,30 @@ use tokio::runtime::{self, Runtime};
 
 use super::Account;
 use crate::outputs::otlp::{
-    http::{Client, Reply},
+    http::Reply,
     outcome::{Encoding, Outcome, judge},
 };
 
-/// Posts bodies to the one address the client is for.
+/// Posts bodies to where records go at that time.
 #[derive(Debug)]
 pub(super) struct Post {
-    client: Client,
-    encoding: Encoding,
     account: Arc<Account>,
     /// Driven by the SDK's thread while a request is under way; it has no thread of its own.
     runtime: Runtime,
 }
 
 impl Post {
-    pub(super) fn new(client: Client, encoding: Encoding, account: Arc<Account>) -> io::Result<Self> {
+    pub(super) fn new(account: Arc<Account>) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { client, encoding, account, runtime })
+        Ok(Self { account, runtime })
     }
 
     /// Only the body is taken: address and headers are the client's. Must not be called from within a runtime.
     fn send(&self, body: Bytes) -> Result<Response<Bytes>, HttpError> {
-        match self.runtime.block_on(self.client.post(body, self.encoding)) {
+        let target = self.account.target().ok_or("nothing is sent any more")?;
+        match self.runtime.block_on(target.client.post(body, target.encoding)) {
             Ok(reply) => {
-                let (refused, why) = met(&reply, self.encoding);
+                let (refused, why) = met(&reply, target.encoding);
                 self.account.meet(refused, why);
                 let mut response = Response::new(Bytes::from(reply.body));
                 *response.status_mut() = reply.status;
