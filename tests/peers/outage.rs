@@ -97,7 +97,7 @@ fn fail(c: &Collector, mut running: Running, churn: &Churn, state: &State) -> (R
     (running, killed)
 }
 
-/// What the Collector has of sums of node and workloads.
+/// What the Collector has of the sums that outlive the agent.
 #[derive(Default)]
 struct Received {
     last: BTreeMap<Life, f64>,
@@ -116,7 +116,7 @@ impl Received {
         let (mut times, mut zeros, mut first): (BTreeMap<Life, u64>, BTreeSet<Life>, BTreeMap<Life, u64>) =
             Default::default();
         each(file, |point| {
-            if !point.is_sum || !is_of_node_or_workload(&point) {
+            if !point.is_sum || !is_kept(&point) {
                 all.note_loss(&point);
                 return;
             }
@@ -160,8 +160,11 @@ impl Received {
     }
 }
 
-fn is_of_node_or_workload(point: &Point) -> bool {
-    ["wattrace.workload.", "wattrace.node.", "hw."].iter().any(|prefix| point.metric.starts_with(prefix))
+/// Whether it is of a sum that outlives the agent: those are in its states.
+fn is_kept(point: &Point) -> bool {
+    ["wattrace.workload.", "wattrace.node.", "wattrace.agent.energy", "hw."]
+        .iter()
+        .any(|prefix| point.metric.starts_with(prefix))
 }
 
 /// Every series that ever was has the same last value on both sides, to the bit.
