@@ -110,6 +110,23 @@ fn one_broken_zone_costs_no_other_and_may_return() {
 }
 
 #[test]
+fn a_zone_that_returns_under_another_number_is_not_taken_for_the_one_that_had_it() {
+    let root = tempfile::tempdir().expect("a directory");
+    build(root.path(), "xeon-8s", Layout::Flat).expect("a tree");
+    let class = root.path().join("sys/class/powercap");
+    for socket in 0..2 {
+        fs::remove_file(counter(root.path(), &format!("intel-rapl:{socket}"))).expect("removed");
+    }
+    let mut powercap = discover(root.path()).expect("the other zones");
+    // package-1 is the first to return, and takes the lowest number.
+    fs::remove_dir_all(class.join("intel-rapl:0")).expect("removed");
+    fs::rename(class.join("intel-rapl:1"), class.join("intel-rapl:0")).expect("renamed");
+    fs::write(counter(root.path(), "intel-rapl:0"), "77\n").expect("written");
+    let counters: Vec<_> = powercap.read(at).into_iter().take(3).map(|reading| reading.counter).collect();
+    assert_eq!(counters, [Err(ZoneError::Gone), Ok(Microjoules(77)), Ok(Microjoules(1_000))]);
+}
+
+#[test]
 fn an_undescribed_zone_is_named() {
     let root = xeon().expect("a tree");
     fs::remove_file(root.path().join("sys/class/powercap/intel-rapl:0:0/max_energy_range_uj")).expect("removed");

@@ -39,6 +39,7 @@ mod owners;
 pub mod sources;
 pub mod stages;
 pub mod state;
+pub mod watch;
 
 use factors::FactorsError;
 use meter::Chosen;
@@ -47,6 +48,7 @@ use owners::CROWDED;
 use sources::{Sources, SourcesError};
 use stages::{Stage, Stages};
 use state::{Saved, SavedZone};
+use watch::{Watch, ZoneHealth};
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
 const LONGEST_TICK: Nanos = Nanos::from_secs(1);
@@ -89,6 +91,8 @@ pub struct Interval {
     pub hardware: Vec<ZoneSample>,
     /// The agent's own part of the energy; `None`: unknown.
     pub own: Option<Microjoules>,
+    /// How reading each zone went.
+    pub meter: Vec<ZoneHealth>,
 }
 
 /// All stages and what they keep.
@@ -109,6 +113,7 @@ pub struct Pipeline {
     usage: UsageTracker,
     load: LoadTracker,
     zones: ZoneTracker,
+    watch: Watch,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
     crowded_since: BTreeSet<WorkKey>,
@@ -148,6 +153,7 @@ impl Pipeline {
             usage: UsageTracker::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
+            watch: Watch::default(),
             crowded_since: BTreeSet::new(),
             seen: BTreeMap::new(),
             intervals: 0,
@@ -290,7 +296,7 @@ impl Pipeline {
         let own = self.own_energy(&usage, &attribution, &entries);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
-        Interval { usage, attribution, footprint, floors, hardware, own }
+        Interval { usage, attribution, footprint, floors, hardware, own, meter: self.watch.close() }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.
@@ -303,6 +309,7 @@ impl Pipeline {
         let readings = self.meter.meter.read(clock::now, load);
         for reading in readings {
             let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { continue };
+            self.watch.note(zone, &reading);
             if let Some(power) = self.zones.observe(zone, &reading)
                 && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
             {

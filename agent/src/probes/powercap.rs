@@ -5,7 +5,13 @@
 
 mod tree;
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path, path::PathBuf};
+use std::{
+    cell::LazyCell,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 use rustix::io::Errno;
 
@@ -19,6 +25,8 @@ use crate::{
     units::Microjoules,
 };
 
+/// The file of a zone that counts.
+const COUNTER: &str = "energy_uj";
 /// Bytes of the longest counter, with its newline and one to spare.
 const COUNTER_BYTES: usize = 24;
 
@@ -67,6 +75,7 @@ pub enum PowercapError {
 /// The RAPL zones of this machine.
 #[derive(Debug)]
 pub struct Powercap {
+    class: PathBuf,
     zones: Vec<ZoneInfo>,
     meters: Vec<Meter>,
     skipped: Vec<SkippedZone>,
@@ -87,7 +96,7 @@ pub fn discover(root: &Path) -> Result<Powercap, PowercapError> {
     let denied = meters.iter_mut().filter(|meter| meter.key.kind.is_attributed()).all(Meter::is_denied);
     match meters.first() {
         Some(meter) if denied => Err(PowercapError::Denied { path: meter.path.clone() }),
-        _ => Ok(Powercap { zones, meters, skipped: found.skipped, source }),
+        _ => Ok(Powercap { class, zones, meters, skipped: found.skipped, source }),
     }
 }
 
@@ -115,8 +124,11 @@ impl Powercap {
 
     /// Reads each zone's counter, each with its own instant. A zone that fails costs no other.
     pub fn read(&mut self, now: impl Fn() -> Instant) -> Vec<ZoneReading> {
-        let read = |meter: &mut Meter| ZoneReading { key: meter.key, at: now(), counter: meter.read() };
-        self.meters.iter_mut().map(read).collect()
+        let Self { class, meters, .. } = self;
+        let there = LazyCell::new(|| tree::find(class).unwrap_or_default().zones);
+        let locate = |key| there.iter().find(|zone| zone.info.key == key).map(|zone| zone.path.join(COUNTER));
+        let read = |meter: &mut Meter| ZoneReading { key: meter.key, at: now(), counter: meter.read(locate) };
+        meters.iter_mut().map(read).collect()
     }
 }
 
@@ -131,7 +143,7 @@ struct Meter {
 
 impl Meter {
     fn new(zone: &tree::FoundZone) -> Self {
-        Self { key: zone.info.key, path: zone.path.join("energy_uj"), file: None }
+        Self { key: zone.info.key, path: zone.path.join(COUNTER), file: None }
     }
 
     /// Opens the file; whether that is forbidden.
@@ -144,14 +156,15 @@ impl Meter {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Microjoules, ZoneError> {
+    /// A zone that vanished may be back under another number, and another zone may have its number by now: `locate` looks it up.
+    fn read(&mut self, locate: impl FnOnce(ZoneKey) -> Option<PathBuf>) -> Result<Microjoules, ZoneError> {
         if self.file.is_some() {
             match self.pread() {
-                // The zone vanished behind the open file, and may be back under its name.
                 Err(ZoneError::Gone) => self.file = None,
                 other => return other,
             }
         }
+        self.path = locate(self.key).ok_or(ZoneError::Gone)?;
         self.open()?;
         self.pread()
     }

@@ -46,8 +46,8 @@ impl UnknownReason {
 /// One zone's interval.
 ///
 /// `covered + Σ unknown` is the time between the readings that were settled. A span that ends in a
-/// failed read is settled by the next good read, which may lie in a later interval: then that
-/// interval covers more time than it lasts.
+/// failed read is settled by the next good read, if one comes before the next interval ends: then that
+/// interval covers more time than it lasts. If none does, the span is unknown, so that it shows while the fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneSample {
     /// Which zone.
@@ -145,6 +145,8 @@ impl ZoneTracker {
 struct Tracked {
     last: Last,
     sample: ZoneSample,
+    /// Whether the last interval ended in a failed read, and no good one came since.
+    is_failing: bool,
 }
 
 /// Up to where the zone's time is settled.
@@ -160,7 +162,7 @@ enum Last {
 
 impl Tracked {
     fn new(key: ZoneKey) -> Self {
-        Self { last: Last::Nothing, sample: ZoneSample::new(key) }
+        Self { last: Last::Nothing, sample: ZoneSample::new(key), is_failing: false }
     }
 
     fn good(&mut self, value: Microjoules, at: Instant, bounds: &Bounds) {
@@ -179,6 +181,7 @@ impl Tracked {
             }
         }
         self.last = Last::Value { value, at, failed: None };
+        self.is_failing = false;
     }
 
     fn failed(&mut self, at: Instant, bounds: &Bounds) {
@@ -204,6 +207,10 @@ impl Tracked {
     }
 
     fn close(&mut self) -> ZoneSample {
+        if self.is_failing {
+            self.give_up();
+        }
+        self.is_failing = matches!(self.last, Last::Value { failed: Some(_), .. });
         let next = ZoneSample::new(self.sample.key);
         std::mem::replace(&mut self.sample, next)
     }

@@ -103,6 +103,24 @@ fn an_error_that_lasts_too_long_is_unknown_time() {
 }
 
 #[test]
+fn an_error_shows_while_it_lasts() {
+    let mut tracker = ZoneTracker::default();
+    good(&mut tracker, 0, second(0), 100);
+    failed(&mut tracker, 0, second(4));
+    assert_eq!(only(&mut tracker), (0, [0; 4]), "the next read may still tell");
+    failed(&mut tracker, 0, second(8));
+    assert_eq!(only(&mut tracker), (0, [0, 0, 0, 8]), "a whole interval without one good read");
+    failed(&mut tracker, 0, second(12));
+    assert_eq!(only(&mut tracker), (0, [0, 0, 0, 4]));
+    good(&mut tracker, 0, second(13), 900);
+    good(&mut tracker, 0, second(14), 950);
+    failed(&mut tracker, 0, second(16));
+    assert_eq!(only(&mut tracker), (50, [1, 0, 0, 1]));
+    good(&mut tracker, 0, second(17), 980);
+    assert_eq!(only(&mut tracker), (30, [3, 0, 0, 0]), "a new fault is made good again");
+}
+
+#[test]
 fn a_gap_behind_failed_reads_is_an_error() {
     let mut tracker = ZoneTracker::default();
     good(&mut tracker, 0, second(0), 100);
