@@ -218,7 +218,7 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
     let lost = chosen.not_measured().into_iter();
     findings.extend(lost.map(|zone| finding("meter", Level::Degraded, format!("not measured: {zone}"))));
     let (level, text) = match &chosen.meter {
-        Meter::Powercap(_) => advances(&mut chosen.meter),
+        Meter::Perf(_) | Meter::Powercap(_) => advances(&mut chosen.meter),
         Meter::Model(model) => {
             let model = &model.model;
             let share = model.uncertainty * 100.0;
@@ -233,12 +233,12 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
 
 /// Reads a meter until every zone has moved, or patience ends.
 fn advances(meter: &mut Meter) -> (Level, String) {
-    let first = meter.read(clock::now, &Load::default());
+    let first = meter.read(clock::now, &Load::default(), &|_| true);
     let deadline = clock::monotonic().0 + u64::try_from(METER_PATIENCE.as_nanos()).unwrap_or(u64::MAX);
     let mut last = first.clone();
     while clock::monotonic().0 < deadline && (0..first.len()).any(|at| is_stuck(&first, &last, at)) {
         crate::pipeline::sources::pause(Duration::from_millis(50));
-        last = meter.read(clock::now, &Load::default());
+        last = meter.read(clock::now, &Load::default(), &|_| true);
     }
     // Readings come in the order of the zones.
     let names = |is: &dyn Fn(usize) -> bool| {

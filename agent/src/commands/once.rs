@@ -17,6 +17,7 @@ use crate::{
         Interval, Options, Pipeline, StartError,
         meter::Meter,
         sources::{self, Sched, SourcesError},
+        state,
     },
     units::Nanos,
 };
@@ -67,7 +68,8 @@ pub enum OnceError {
 pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -> Result<(), OnceError> {
     let interval = interval(request.interval)?;
     let options = options(request)?;
-    let mut pipeline = Pipeline::start(&request.root, &options)?;
+    let floors = state::peek_floors(&options.config.agent.state_dir);
+    let mut pipeline = Pipeline::start_with(&request.root, &options, floors.as_ref())?;
     let started = sources::monotonic();
     notes(&pipeline).iter().try_for_each(|note| writeln!(progress, "{note}"))?;
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
@@ -123,7 +125,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
     }
     notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));
     let instead = match &pipeline.meter.meter {
-        Meter::Powercap(_) => return notes,
+        Meter::Perf(_) | Meter::Powercap(_) => return notes,
         Meter::Model(_) => "energy is modelled",
         Meter::None => "no energy",
     };
@@ -148,8 +150,8 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
 fn energy_note(pipeline: &Pipeline) -> EnergyNote {
     let meter = &pipeline.meter.meter;
     let (description, uncertainty, precision) = match meter {
-        Meter::Powercap(powercap) => {
-            let zones: Vec<&str> = powercap.zones().iter().map(|zone| zone.hw_id.as_str()).collect();
+        Meter::Perf(_) | Meter::Powercap(_) => {
+            let zones: Vec<&str> = meter.zones().iter().map(|zone| zone.hw_id.as_str()).collect();
             (zones.join(" "), Some(RAPL_UNCERTAINTY), None)
         }
         Meter::Model(model) => {

@@ -22,7 +22,7 @@ use crate::{
     identity::{Registry, Triplet},
     probes::{cgroupfs, host},
     samples::{
-        ZoneKey,
+        ZoneError, ZoneKey, ZoneReading,
         load::{Load, LoadTracker},
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
@@ -36,6 +36,7 @@ mod floors;
 pub mod meter;
 mod own;
 mod owners;
+mod polls;
 pub mod sources;
 pub mod stages;
 pub mod state;
@@ -45,9 +46,10 @@ use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
 use owners::CROWDED;
+use polls::Polls;
 use sources::{Sources, SourcesError};
 use stages::{Stage, Stages};
-use state::{Saved, SavedZone};
+use state::{Saved, SavedFloors, SavedZone};
 use watch::{Watch, ZoneHealth};
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
@@ -114,6 +116,7 @@ pub struct Pipeline {
     load: LoadTracker,
     zones: ZoneTracker,
     watch: Watch,
+    polls: Polls,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
     crowded_since: BTreeSet<WorkKey>,
@@ -125,16 +128,30 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens everything below `root` and takes the first reading: counting starts when this returns.
     pub fn start(root: &Path, options: &Options) -> Result<Self, StartError> {
-        Self::start_from(root, options, None)
+        Self::begin(root, options, None, None)
+    }
+
+    /// As [`Pipeline::start`], knowing the idle floors that an earlier agent measured.
+    pub fn start_with(root: &Path, options: &Options, floors: Option<&SavedFloors>) -> Result<Self, StartError> {
+        Self::begin(root, options, None, floors)
     }
 
     /// As [`Pipeline::start`], going on from what an earlier agent left: its totals, and, within the same
     /// boot, what the meters counted since.
     pub fn start_from(root: &Path, options: &Options, saved: Option<&Saved>) -> Result<Self, StartError> {
+        Self::begin(root, options, saved, saved.and_then(|saved| saved.floors.as_ref()))
+    }
+
+    fn begin(
+        root: &Path,
+        options: &Options,
+        saved: Option<&Saved>,
+        floors: Option<&SavedFloors>,
+    ) -> Result<Self, StartError> {
         let mut sources = Sources::open(root, options.kernel_programs)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
-        let idle = floors::idle_trackers(&meter);
+        let idle = floors::idle_trackers(root, &meter, floors);
         let mut registry = Registry::new(&host::id_or_unknown(root));
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
@@ -154,6 +171,7 @@ impl Pipeline {
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
+            polls: Polls::default(),
             crowded_since: BTreeSet::new(),
             seen: BTreeMap::new(),
             intervals: 0,
@@ -163,7 +181,7 @@ impl Pipeline {
         if let Some(saved) = saved {
             pipeline.resume(saved, host::boot_id(root).as_deref());
         }
-        pipeline.read_meter(&Load::default());
+        pipeline.read_meter(&Load::default(), true);
         if saved.is_some() {
             pipeline.post_downtime();
         }
@@ -176,10 +194,12 @@ impl Pipeline {
             // The machine was off for an unknown part of the time.
             return;
         }
+        let meter = &self.meter.meter;
+        let continues = meter.counts_by_itself() && saved.source == Some(meter.source());
         let down = clock::now().boottime.saturating_sub(saved.at.boottime);
         for zone in self.meter.meter.zones() {
             match saved.meters.iter().find(|saved| saved.key == zone.key) {
-                Some(last) if self.meter.meter.counts_by_itself() => self.zones.resume(last.key, last.counter, last.at),
+                Some(last) if continues => self.zones.resume(last.key, last.counter, last.at),
                 _ => self.zones.agent_was_down(zone.key, down),
             }
         }
@@ -207,7 +227,10 @@ impl Pipeline {
     pub fn saved(&self, telemetry: TelemetryRecord) -> Saved {
         let meters = self.zones.readings().map(|(key, counter, at)| SavedZone { key, counter, at });
         let boot_id = host::boot_id(&self.sources.root).unwrap_or_default();
-        Saved::new(boot_id, clock::now(), (&self.ledger).into(), telemetry, meters.collect())
+        let mut saved = Saved::new(boot_id, clock::now(), (&self.ledger).into(), telemetry, meters.collect());
+        saved.source = Some(self.meter.meter.source());
+        saved.floors = self.floors_to_save();
+        saved
     }
 
     /// How long to wait at most between two ticks.
@@ -249,7 +272,7 @@ impl Pipeline {
         self.take_changes();
         let (at, cpus) = self.sources.glance()?;
         let load = self.load.observe(at, &cpus);
-        self.read_meter(&load);
+        self.read_meter(&load, false);
         Ok(())
     }
 
@@ -261,7 +284,7 @@ impl Pipeline {
         self.own.read();
         self.usage.observe(&reading);
         let load = self.load.observe(reading.at, &reading.cpus);
-        self.read_meter(&load);
+        self.read_meter(&load, true);
         self.relieve();
         // Who was read was born before it, maybe after the changes were taken above: if it is gone again, only the event
         // names it. Not earlier: who is now known to be dead may have run since the reading, and keeps its slot.
@@ -305,15 +328,26 @@ impl Pipeline {
         self.close()
     }
 
-    fn read_meter(&mut self, load: &Load) {
-        let readings = self.meter.meter.read(clock::now, load);
+    /// Reads `all` zones, or those that can be read without waking a package.
+    fn read_meter(&mut self, load: &Load, all: bool) {
+        self.polls.begin();
+        let (now, here) = (clock::now(), self.sources.here());
+        let (meter, polls) = (&mut self.meter.meter, &self.polls);
+        let mut readings = meter.read(clock::now, load, &|zone| all || polls.is_due(zone, load, here, now));
+        let is_restarted = |reading: &&ZoneReading| reading.counter == Err(ZoneError::Restarted);
+        let restarted: Vec<ZoneKey> = readings.iter().filter(is_restarted).map(|reading| reading.key).collect();
+        if !restarted.is_empty() {
+            // Where it begins is known: what it counts from here on is not lost, too.
+            readings.extend(meter.read(clock::now, load, &|zone| restarted.contains(&zone.key)));
+        }
         for reading in readings {
             let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { continue };
             self.watch.note(zone, &reading);
-            if let Some(power) = self.zones.observe(zone, &reading)
+            let is_second = self.polls.note(zone.key, reading.at);
+            if let Some(power) = self.zones.observe(zone, &reading).filter(|_| is_second)
                 && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
             {
-                tracker.observe(power, busy);
+                tracker.observe(power, busy, load.span);
             }
         }
     }

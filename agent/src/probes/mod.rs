@@ -11,6 +11,7 @@ pub mod host;
 pub mod lockdown;
 pub mod model;
 pub mod parse;
+pub mod perf;
 pub mod powercap;
 pub mod process;
 pub mod procfs;

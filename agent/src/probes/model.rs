@@ -17,6 +17,11 @@ pub fn processor(root: &Path) -> Result<Processor, FileError> {
     Ok(Processor { identity: cpu.identity, threads, memory, hypervisor: cpu.hypervisor })
 }
 
+/// Whether a hypervisor shows itself below `root`. A guest's counters are the hypervisor's estimate, never a measurement.
+pub fn is_guest(root: &Path) -> Result<bool, FileError> {
+    Ok(file::parse(&root.join("proc/cpuinfo"), parse::cpuinfo)?.hypervisor == Some(true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,10 +16,7 @@ use std::{
 use rustix::io::Errno;
 
 pub use self::tree::{SkipReason, SkippedZone};
-use super::{
-    file::{self, FileError},
-    parse,
-};
+use super::{FileError, model, parse};
 use crate::{
     samples::{EnergySource, Instant, ZoneError, ZoneInfo, ZoneKey, ZoneReading},
     units::Microjoules,
@@ -90,7 +87,7 @@ pub fn discover(root: &Path) -> Result<Powercap, PowercapError> {
         let reasons: Vec<_> = found.skipped.iter().map(ToString::to_string).collect();
         return Err(PowercapError::NoUsableZone { path: class, reasons: reasons.join("; ") });
     }
-    let source = source(root)?;
+    let source = if model::is_guest(root)? { EnergySource::Vrapl } else { EnergySource::RaplPowercap };
     let (zones, mut meters): (Vec<_>, Vec<_>) =
         found.zones.into_iter().map(|zone| (zone.info.clone(), Meter::new(&zone))).unzip();
     let denied = meters.iter_mut().filter(|meter| meter.key.kind.is_attributed()).all(Meter::is_denied);
@@ -98,12 +95,6 @@ pub fn discover(root: &Path) -> Result<Powercap, PowercapError> {
         Some(meter) if denied => Err(PowercapError::Denied { path: meter.path.clone() }),
         _ => Ok(Powercap { class, zones, meters, skipped: found.skipped, source }),
     }
-}
-
-/// A guest's counters are the hypervisor's estimate, never a measurement.
-fn source(root: &Path) -> Result<EnergySource, FileError> {
-    let cpu = file::parse(&root.join("proc/cpuinfo"), parse::cpuinfo)?;
-    Ok(if cpu.hypervisor == Some(true) { EnergySource::Vrapl } else { EnergySource::RaplPowercap })
 }
 
 impl Powercap {
@@ -122,13 +113,13 @@ impl Powercap {
         self.source
     }
 
-    /// Reads each zone's counter, each with its own instant. A zone that fails costs no other.
-    pub fn read(&mut self, now: impl Fn() -> Instant) -> Vec<ZoneReading> {
-        let Self { class, meters, .. } = self;
+    /// Reads the counter of each zone that is `due`, each with its own instant. A zone that fails costs no other.
+    pub fn read(&mut self, now: impl Fn() -> Instant, due: &dyn Fn(&ZoneInfo) -> bool) -> Vec<ZoneReading> {
+        let Self { class, zones, meters, .. } = self;
         let there = LazyCell::new(|| tree::find(class).unwrap_or_default().zones);
         let locate = |key| there.iter().find(|zone| zone.info.key == key).map(|zone| zone.path.join(COUNTER));
         let read = |meter: &mut Meter| ZoneReading { key: meter.key, at: now(), counter: meter.read(locate) };
-        meters.iter_mut().map(read).collect()
+        zones.iter().zip(meters).filter(|(zone, _)| due(zone)).map(|(_, meter)| read(meter)).collect()
     }
 }
 

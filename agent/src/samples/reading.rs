@@ -132,9 +132,11 @@ pub struct ZoneInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnergySource {
+    /// The perf PMU `power`.
+    RaplPerf,
     /// `/sys/class/powercap`
     RaplPowercap,
-    /// Powercap emulated by a hypervisor.
+    /// Either of them emulated by a hypervisor.
     Vrapl,
     /// The power model.
     Model,
@@ -146,6 +148,7 @@ impl EnergySource {
     /// The name metrics and `once --json` use.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::RaplPerf => "rapl_perf",
             Self::RaplPowercap => "rapl_powercap",
             Self::Vrapl => "vrapl",
             Self::Model => "model",
@@ -156,7 +159,7 @@ impl EnergySource {
     /// How far the figures can be trusted.
     pub const fn quality(self) -> &'static str {
         match self {
-            Self::RaplPowercap => "measured",
+            Self::RaplPerf | Self::RaplPowercap => "measured",
             Self::Vrapl | Self::Model => "modelled",
             Self::None => "missing",
         }
@@ -180,6 +183,9 @@ pub enum ZoneError {
     /// Try again at the next reading.
     #[error("the read failed, it is tried again")]
     Retry,
+    /// Its counter began anew elsewhere, and no later value continues an earlier one.
+    #[error("its counter began anew on another CPU")]
+    Restarted,
     /// The zone vanished; it may come back.
     #[error("the zone is gone")]
     Gone,

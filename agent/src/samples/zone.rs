@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Instant, ZoneInfo, ZoneKey, ZoneReading,
+    Instant, ZoneError, ZoneInfo, ZoneKey, ZoneReading,
     counter::{Bounds, Step, is_gap, step},
 };
 use crate::units::{Microjoules, Nanos, Watts};
@@ -105,7 +105,8 @@ impl ZoneTracker {
         let (energy, covered) = (tracked.sample.energy, tracked.sample.covered);
         match reading.counter {
             Ok(value) => tracked.good(value, reading.at, &bounds),
-            Err(_) => tracked.failed(reading.at, &bounds),
+            Err(ZoneError::Restarted) => tracked.restarted(reading.at),
+            Err(ZoneError::Retry | ZoneError::Gone | ZoneError::Denied) => tracked.failed(reading.at, &bounds),
         }
         let span = tracked.sample.covered.saturating_sub(covered);
         (span.0 > 0).then(|| tracked.sample.energy.saturating_sub(energy).over(span))
@@ -197,6 +198,17 @@ impl Tracked {
                 Last::Unreadable { since: at }
             }
         };
+    }
+
+    fn restarted(&mut self, at: Instant) {
+        match self.last {
+            Last::Nothing => {}
+            Last::Value { at: since, failed: None, .. } => self.sample.lost(UnknownReason::Reset, elapsed(since, at)),
+            Last::Value { at: since, failed: Some(_), .. } | Last::Unreadable { since } => {
+                self.sample.lost(UnknownReason::Error, elapsed(since, at));
+            }
+        }
+        self.last = Last::Unreadable { since: at };
     }
 
     fn give_up(&mut self) {
