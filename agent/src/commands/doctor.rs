@@ -218,7 +218,10 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
     let lost = chosen.not_measured().into_iter();
     findings.extend(lost.map(|zone| finding("meter", Level::Degraded, format!("not measured: {zone}"))));
     let (level, text) = match &chosen.meter {
-        Meter::Perf(_) | Meter::Powercap(_) => advances(&mut chosen.meter),
+        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => {
+            findings.extend(compared(&mut chosen));
+            advances(&mut chosen.meter)
+        }
         Meter::Model(model) => {
             let model = &model.model;
             let share = model.uncertainty * 100.0;
@@ -229,6 +232,22 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
     };
     findings.push(finding("energy", level, text));
     findings
+}
+
+/// Whether two interfaces to the same counters tell the same; nothing where there is one.
+fn compared(chosen: &mut Chosen) -> Vec<Finding> {
+    let Some(witness) = &mut chosen.witness else { return Vec::new() };
+    loop {
+        let readings = chosen.meter.read(clock::now, &Load::default(), &|_| true);
+        let Some(apart) = witness.observe(chosen.meter.zones(), &readings, clock::now) else {
+            crate::pipeline::sources::pause(METER_PATIENCE);
+            continue;
+        };
+        if apart.is_empty() {
+            return vec![finding("meter", Level::Ok, "perf and powercap tell the same, within 2 %")];
+        }
+        return apart.iter().map(|zone| finding("meter", Level::Degraded, zone.to_string())).collect();
+    }
 }
 
 /// Reads a meter until every zone has moved, or patience ends.

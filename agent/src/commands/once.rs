@@ -22,8 +22,8 @@ use crate::{
     units::Nanos,
 };
 
-/// Declared error of RAPL, as a share.
-const RAPL_UNCERTAINTY: f64 = 0.05;
+/// Declared error of RAPL, as a share; the other meters state none, and are taken to be no better.
+const METER_UNCERTAINTY: f64 = 0.05;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
     let closed = pipeline.finish();
+    pipeline.take_remarks().iter().try_for_each(|remark| writeln!(progress, "{remark}"))?;
     let report = report(&pipeline, &closed, &pipeline.ledger);
     if request.json {
         json::write(&report, out)?;
@@ -125,7 +126,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
     }
     notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));
     let instead = match &pipeline.meter.meter {
-        Meter::Perf(_) | Meter::Powercap(_) => return notes,
+        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => return notes,
         Meter::Model(_) => "energy is modelled",
         Meter::None => "no energy",
     };
@@ -150,9 +151,9 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
 fn energy_note(pipeline: &Pipeline) -> EnergyNote {
     let meter = &pipeline.meter.meter;
     let (description, uncertainty, precision) = match meter {
-        Meter::Perf(_) | Meter::Powercap(_) => {
+        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => {
             let zones: Vec<&str> = meter.zones().iter().map(|zone| zone.hw_id.as_str()).collect();
-            (zones.join(" "), Some(RAPL_UNCERTAINTY), None)
+            (zones.join(" "), Some(METER_UNCERTAINTY), None)
         }
         Meter::Model(model) => {
             let model = &model.model;

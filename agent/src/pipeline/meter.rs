@@ -1,13 +1,15 @@
-//! The energy meter in use: perf, else powercap, else the power model, else none, and why.
+//! The energy meter in use: perf, else powercap, else hwmon, else the power model, else none, and why.
 //!
 //! The model is read like a meter: a counter of microjoules that advances with the load.
 
 use std::path::Path;
 
+use super::witness::Witness;
 use crate::{
     attribution::model::PowerModel,
     config,
     probes::{
+        hwmon::{self, Hwmon, HwmonError},
         model,
         perf::{self, Perf, PerfError},
         powercap::{self, Powercap, SkipReason},
@@ -28,6 +30,8 @@ pub enum Meter {
     Perf(Perf),
     /// RAPL through powercap.
     Powercap(Powercap),
+    /// Sensors of CPUs or of the machine.
+    Hwmon(Hwmon),
     /// The power model.
     Model(Box<ModelMeter>),
     /// Nothing.
@@ -54,6 +58,8 @@ pub struct Chosen {
     pub passed_over: Vec<String>,
     /// The processor, where it could be read.
     pub processor: Option<Processor>,
+    /// Another interface to the same counters, until the two were compared.
+    pub witness: Option<Witness>,
 }
 
 /// Chooses a meter below `root`.
@@ -62,13 +68,22 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
     let processor = model::processor(root).map_err(|error| passed_over.push(error.to_string())).ok();
     let powercap = powercap::discover(root);
     match perf(root, powercap.as_ref().ok()) {
-        Some(Ok(perf)) => return Chosen { meter: Meter::Perf(perf), passed_over, processor },
+        Some(Ok(perf)) => {
+            let witness = powercap.ok().map(Witness::new);
+            return Chosen { meter: Meter::Perf(perf), passed_over, processor, witness };
+        }
         Some(Err(error)) => passed_over.push(error.to_string()),
         None => {}
     }
     match powercap {
-        Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor },
+        Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor, witness: None },
         Err(error) => passed_over.push(error.to_string()),
+    }
+    match hwmon::discover(root) {
+        Ok(hwmon) => return Chosen { meter: Meter::Hwmon(hwmon), passed_over, processor, witness: None },
+        Err(error @ HwmonError::Denied { .. }) => passed_over.push(error.to_string()),
+        // As on most machines: not worth a word.
+        Err(HwmonError::NoSensor { .. }) => {}
     }
     if config.idle.is_some() && config.max.is_none() {
         passed_over.push("energy.idle_watts is not used: the power model needs energy.max_watts beside it".to_owned());
@@ -81,7 +96,7 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         }
         None => Meter::None,
     };
-    Chosen { meter, passed_over, processor }
+    Chosen { meter, passed_over, processor, witness: None }
 }
 
 /// The perf meter counts the running kernel's energy: another root has none.
@@ -102,7 +117,7 @@ impl Chosen {
                 let lost = powercap.skipped().iter().filter(|zone| !matches!(zone.reason, SkipReason::Duplicate(_)));
                 lost.map(ToString::to_string).collect()
             }
-            Meter::Model(_) | Meter::None => Vec::new(),
+            Meter::Hwmon(_) | Meter::Model(_) | Meter::None => Vec::new(),
         }
     }
 }
@@ -121,6 +136,7 @@ impl Meter {
         match self {
             Self::Perf(perf) => perf.source(),
             Self::Powercap(powercap) => powercap.source(),
+            Self::Hwmon(_) => EnergySource::Hwmon,
             Self::Model(_) => EnergySource::Model,
             Self::None => EnergySource::None,
         }
@@ -136,6 +152,7 @@ impl Meter {
         match self {
             Self::Perf(perf) => perf.zones(),
             Self::Powercap(powercap) => powercap.zones(),
+            Self::Hwmon(hwmon) => hwmon.zones(),
             Self::Model(model) => std::slice::from_ref(&model.zone),
             Self::None => &[],
         }
@@ -151,6 +168,7 @@ impl Meter {
         match self {
             Self::Perf(perf) => perf.read(now, due),
             Self::Powercap(powercap) => powercap.read(now, due),
+            Self::Hwmon(hwmon) => hwmon.read(now, due),
             Self::Model(model) => vec![model.advance(now(), load)],
             Self::None => Vec::new(),
         }

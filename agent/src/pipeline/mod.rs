@@ -22,12 +22,11 @@ use crate::{
     identity::{Registry, Triplet},
     probes::{cgroupfs, host},
     samples::{
-        ZoneError, ZoneKey, ZoneReading,
+        ZoneKey,
         load::{Load, LoadTracker},
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
-    telemetry::describe::TelemetryRecord,
     units::{Grams, Microjoules, Nanos, Watts},
 };
 
@@ -37,10 +36,12 @@ pub mod meter;
 mod own;
 mod owners;
 mod polls;
+mod resume;
 pub mod sources;
 pub mod stages;
 pub mod state;
 pub mod watch;
+pub mod witness;
 
 use factors::FactorsError;
 use meter::Chosen;
@@ -49,7 +50,7 @@ use owners::CROWDED;
 use polls::Polls;
 use sources::{Sources, SourcesError};
 use stages::{Stage, Stages};
-use state::{Saved, SavedFloors, SavedZone};
+use state::{Saved, SavedFloors};
 use watch::{Watch, ZoneHealth};
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
@@ -117,6 +118,8 @@ pub struct Pipeline {
     zones: ZoneTracker,
     watch: Watch,
     polls: Polls,
+    /// What is to be said of the meter.
+    remarks: Vec<String>,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
     crowded_since: BTreeSet<WorkKey>,
@@ -172,6 +175,7 @@ impl Pipeline {
             zones: ZoneTracker::default(),
             watch: Watch::default(),
             polls: Polls::default(),
+            remarks: Vec::new(),
             crowded_since: BTreeSet::new(),
             seen: BTreeMap::new(),
             intervals: 0,
@@ -188,32 +192,6 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    fn resume(&mut self, saved: &Saved, boot_id: Option<&str>) {
-        self.ledger = saved.ledger.clone().into();
-        if boot_id != Some(saved.boot_id.as_str()) {
-            // The machine was off for an unknown part of the time.
-            return;
-        }
-        let meter = &self.meter.meter;
-        let continues = meter.counts_by_itself() && saved.source == Some(meter.source());
-        let down = clock::now().boottime.saturating_sub(saved.at.boottime);
-        for zone in self.meter.meter.zones() {
-            match saved.meters.iter().find(|saved| saved.key == zone.key) {
-                Some(last) if continues => self.zones.resume(last.key, last.counter, last.at),
-                _ => self.zones.agent_was_down(zone.key, down),
-            }
-        }
-    }
-
-    /// What was used while no agent ran is nobody's.
-    fn post_downtime(&mut self) {
-        let zones = self.zones.close();
-        let attribution = attribute(&zones, |_| Watts(0.0), &Usage::default());
-        let footprint = footprint(&attribution, &self.factors, Nanos(0));
-        let nobody = self.nobody(&attribution, &footprint);
-        self.ledger.post(&attribution, &[], &nobody);
-    }
-
     fn nobody(&self, attribution: &Attribution, footprint: &Footprint) -> Entry {
         Entry {
             workload: self.registry.unattributed(),
@@ -221,16 +199,6 @@ impl Pipeline {
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
         }
-    }
-
-    /// What a later agent needs to go on, with what the outputs keep.
-    pub fn saved(&self, telemetry: TelemetryRecord) -> Saved {
-        let meters = self.zones.readings().map(|(key, counter, at)| SavedZone { key, counter, at });
-        let boot_id = host::boot_id(&self.sources.root).unwrap_or_default();
-        let mut saved = Saved::new(boot_id, clock::now(), (&self.ledger).into(), telemetry, meters.collect());
-        saved.source = Some(self.meter.meter.source());
-        saved.floors = self.floors_to_save();
-        saved
     }
 
     /// How long to wait at most between two ticks.
@@ -326,29 +294,5 @@ impl Pipeline {
     pub fn finish(&mut self) -> Interval {
         self.zones.give_up();
         self.close()
-    }
-
-    /// Reads `all` zones, or those that can be read without waking a package.
-    fn read_meter(&mut self, load: &Load, all: bool) {
-        self.polls.begin();
-        let (now, here) = (clock::now(), self.sources.here());
-        let (meter, polls) = (&mut self.meter.meter, &self.polls);
-        let mut readings = meter.read(clock::now, load, &|zone| all || polls.is_due(zone, load, here, now));
-        let is_restarted = |reading: &&ZoneReading| reading.counter == Err(ZoneError::Restarted);
-        let restarted: Vec<ZoneKey> = readings.iter().filter(is_restarted).map(|reading| reading.key).collect();
-        if !restarted.is_empty() {
-            // Where it begins is known: what it counts from here on is not lost, too.
-            readings.extend(meter.read(clock::now, load, &|zone| restarted.contains(&zone.key)));
-        }
-        for reading in readings {
-            let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { continue };
-            self.watch.note(zone, &reading);
-            let is_second = self.polls.note(zone.key, reading.at);
-            if let Some(power) = self.zones.observe(zone, &reading).filter(|_| is_second)
-                && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
-            {
-                tracker.observe(power, busy, load.span);
-            }
-        }
     }
 }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Pipeline;
 use crate::{
-    samples::{Instant, Place, Scope, ZoneInfo, ZoneKey, counter, load::Load},
+    clock,
+    samples::{Instant, Place, Scope, ZoneError, ZoneInfo, ZoneKey, ZoneReading, counter, load::Load},
     units::Nanos,
 };
 
@@ -39,6 +41,54 @@ impl Polls {
     pub(super) fn note(&mut self, key: ZoneKey, at: Instant) -> bool {
         let before = self.last.insert(key, (self.tick, at));
         before.is_some_and(|(tick, _)| self.tick == tick.wrapping_add(1))
+    }
+}
+
+impl Pipeline {
+    /// Reads `all` zones, or those that can be read without waking a package.
+    pub(super) fn read_meter(&mut self, load: &Load, all: bool) {
+        self.polls.begin();
+        let (now, here) = (clock::now(), self.sources.here());
+        let compares = self.meter.witness.as_ref().is_some_and(|witness| witness.is_due(now));
+        let (meter, polls) = (&mut self.meter.meter, &self.polls);
+        let is_due = |zone: &ZoneInfo| all || compares || polls.is_due(zone, load, here, now);
+        let mut readings = meter.read(clock::now, load, &is_due);
+        if compares {
+            self.compare(&readings);
+        }
+        let is_restarted = |reading: &&ZoneReading| reading.counter == Err(ZoneError::Restarted);
+        let restarted: Vec<ZoneKey> = readings.iter().filter(is_restarted).map(|reading| reading.key).collect();
+        if !restarted.is_empty() {
+            // Where it begins is known: what it counts from here on is not lost, too.
+            let again = |zone: &ZoneInfo| restarted.contains(&zone.key);
+            readings.extend(self.meter.meter.read(clock::now, load, &again));
+        }
+        for reading in &readings {
+            self.take_reading(reading, load);
+        }
+    }
+
+    fn take_reading(&mut self, reading: &ZoneReading, load: &Load) {
+        let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { return };
+        self.watch.note(zone, reading);
+        let is_second = self.polls.note(zone.key, reading.at);
+        if let Some(power) = self.zones.observe(zone, reading).filter(|_| is_second)
+            && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
+        {
+            tracker.observe(power, busy, load.span);
+        }
+    }
+
+    fn compare(&mut self, readings: &[ZoneReading]) {
+        let Some(witness) = &mut self.meter.witness else { return };
+        let Some(apart) = witness.observe(self.meter.meter.zones(), readings, clock::now) else { return };
+        self.remarks.extend(apart.iter().map(ToString::to_string));
+        self.meter.witness = None;
+    }
+
+    /// What is to be said of the meter since the last call, in sentences.
+    pub fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod fdinfo;
 mod file;
 pub mod hardware;
 pub mod host;
+pub mod hwmon;
 pub mod lockdown;
 pub mod model;
 pub mod parse;

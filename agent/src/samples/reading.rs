@@ -33,7 +33,7 @@ pub enum ZoneKind {
     Package,
     /// The memory of a package.
     Dram,
-    /// The whole server, modelled.
+    /// The whole server, modelled, or measured where no part of it is.
     Server,
     /// The whole platform (psys); contains the package.
     Platform,
@@ -138,6 +138,8 @@ pub enum EnergySource {
     RaplPowercap,
     /// Either of them emulated by a hypervisor.
     Vrapl,
+    /// Sensors of `/sys/class/hwmon`.
+    Hwmon,
     /// The power model.
     Model,
     /// Nothing.
@@ -151,6 +153,7 @@ impl EnergySource {
             Self::RaplPerf => "rapl_perf",
             Self::RaplPowercap => "rapl_powercap",
             Self::Vrapl => "vrapl",
+            Self::Hwmon => "hwmon",
             Self::Model => "model",
             Self::None => "none",
         }
@@ -159,7 +162,7 @@ impl EnergySource {
     /// How far the figures can be trusted.
     pub const fn quality(self) -> &'static str {
         match self {
-            Self::RaplPerf | Self::RaplPowercap => "measured",
+            Self::RaplPerf | Self::RaplPowercap | Self::Hwmon => "measured",
             Self::Vrapl | Self::Model => "modelled",
             Self::None => "missing",
         }
@@ -184,7 +187,7 @@ pub enum ZoneError {
     #[error("the read failed, it is tried again")]
     Retry,
     /// Its counter began anew elsewhere, and no later value continues an earlier one.
-    #[error("its counter began anew on another CPU")]
+    #[error("its counter began anew")]
     Restarted,
     /// The zone vanished; it may come back.
     #[error("the zone is gone")]

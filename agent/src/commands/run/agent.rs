@@ -226,6 +226,9 @@ impl Agent {
 
     fn say(&mut self, interval: &Interval) {
         self.say_zones(&interval.meter);
+        for remark in self.pipeline.take_remarks() {
+            warn!("{remark}");
+        }
         for notice in self.exporter.notices() {
             match notice {
                 Notice::Recovered | Notice::Remark(_) | Notice::Gzip => info!("{notice}"),
