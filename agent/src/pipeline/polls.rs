@@ -15,15 +15,25 @@ const AWAKE: Nanos = Nanos::from_millis(1);
 
 /// When each zone was last read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Polls {
-    tick: u64,
-    last: BTreeMap<ZoneKey, (u64, Instant)>,
+pub(super) struct Polls(BTreeMap<ZoneKey, Last>);
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    at: Instant,
+    /// Time since then whose load is known, and the part of it in which the zone's CPUs were busy, in seconds.
+    span: Nanos,
+    busy: f64,
 }
 
 impl Polls {
-    /// Begins a tick.
-    pub(super) const fn begin(&mut self) {
-        self.tick = self.tick.wrapping_add(1);
+    /// Begins a tick, with the load since the one before.
+    pub(super) fn begin(&mut self, load: &Load) {
+        for (key, last) in &mut self.0 {
+            if let Some(share) = load.share(key.scope) {
+                last.span += load.span;
+                last.busy += share * load.span.seconds();
+            }
+        }
     }
 
     /// Whether a zone is to be read in a tick at `now`, by the load since the tick before; `here` is where the reader runs.
@@ -31,30 +41,31 @@ impl Polls {
         let scope = zone.key.scope;
         let is_awake =
             scope == Scope::Machine || here.is_none_or(|here| scope.covers(here)) || load.busy(scope) >= AWAKE;
-        let Some((_, last)) = self.last.get(&zone.key) else { return true };
+        let Some(last) = self.0.get(&zone.key) else { return true };
         // A zone that would wait for one more second.
         let patience = counter::poll_interval([zone.into()]).map(|poll| poll.saturating_sub(Nanos::from_secs(1)));
-        is_awake || patience.is_none_or(|patience| now.monotonic.saturating_sub(last.monotonic) >= patience)
+        is_awake || patience.is_none_or(|patience| now.monotonic.saturating_sub(last.at.monotonic) >= patience)
     }
 
-    /// A zone was read. Whether it was in the tick before, too, so that the tick's load is that of its own span.
-    pub(super) fn note(&mut self, key: ZoneKey, at: Instant) -> bool {
-        let before = self.last.insert(key, (self.tick, at));
-        before.is_some_and(|(tick, _)| self.tick == tick.wrapping_add(1))
+    /// A zone was read: the busy share of its CPUs since it was read before, and over how long. A package that was let sleep
+    /// has one span of several ticks.
+    pub(super) fn note(&mut self, key: ZoneKey, at: Instant) -> Option<(f64, Nanos)> {
+        let before = self.0.insert(key, Last { at, span: Nanos(0), busy: 0.0 })?;
+        (before.span.0 > 0).then(|| (before.busy / before.span.seconds(), before.span))
     }
 }
 
 impl Pipeline {
     /// Reads `all` zones, or those that can be read without waking a package.
     pub(super) fn read_meter(&mut self, load: &Load, all: bool) {
-        self.polls.begin();
+        self.polls.begin(load);
         let (now, here) = (clock::now(), self.sources.here());
         let compares = self.meter.witness.as_ref().is_some_and(|witness| witness.is_due(now));
         let (meter, polls) = (&mut self.meter.meter, &self.polls);
         let is_due = |zone: &ZoneInfo| all || compares || polls.is_due(zone, load, here, now);
         let mut readings = meter.read(clock::now, load, &is_due);
         if compares {
-            self.compare(&readings);
+            self.compare(now, &readings);
         }
         let is_restarted = |reading: &&ZoneReading| reading.counter == Err(ZoneError::Restarted);
         let restarted: Vec<ZoneKey> = readings.iter().filter(is_restarted).map(|reading| reading.key).collect();
@@ -64,24 +75,22 @@ impl Pipeline {
             readings.extend(self.meter.meter.read(clock::now, load, &again));
         }
         for reading in &readings {
-            self.take_reading(reading, load);
+            self.take_reading(reading);
         }
     }
 
-    fn take_reading(&mut self, reading: &ZoneReading, load: &Load) {
+    fn take_reading(&mut self, reading: &ZoneReading) {
         let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { return };
         self.watch.note(zone, reading);
-        let is_second = self.polls.note(zone.key, reading.at);
-        if let Some(power) = self.zones.observe(zone, reading).filter(|_| is_second)
-            && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
-        {
-            tracker.observe(power, busy, load.span);
+        let (power, load) = (self.zones.observe(zone, reading), self.polls.note(zone.key, reading.at));
+        if let (Some(power), Some((busy, span)), Some(tracker)) = (power, load, self.idle.get_mut(&zone.key)) {
+            tracker.observe(power, busy, span);
         }
     }
 
-    fn compare(&mut self, readings: &[ZoneReading]) {
+    fn compare(&mut self, since: Instant, readings: &[ZoneReading]) {
         let Some(witness) = &mut self.meter.witness else { return };
-        let Some(apart) = witness.observe(self.meter.meter.zones(), readings, clock::now) else { return };
+        let Some(apart) = witness.observe(since, (self.meter.meter.zones(), readings), clock::now) else { return };
         self.remarks.extend(apart.iter().map(ToString::to_string));
         self.meter.witness = None;
     }
@@ -126,7 +135,6 @@ mod tests {
     fn a_package_that_sleeps_is_let_sleep() {
         let mut polls = Polls::default();
         let (near, far) = (zone(Scope::Socket(0), u64::MAX), zone(Scope::Socket(1), u64::MAX));
-        polls.begin();
         assert!(polls.is_due(&far, &load(0), HERE, at(0)), "where it starts is not known");
         polls.note(far.key, at(0));
         polls.note(near.key, at(0));
@@ -148,13 +156,17 @@ mod tests {
     }
 
     #[test]
-    fn only_two_ticks_on_end_are_a_second() {
+    fn the_load_is_that_of_the_time_since_the_zone_was_read() {
         let mut polls = Polls::default();
         let key = zone(Scope::Socket(1), 1).key;
-        let ticks = [true, true, false, true, true].map(|is_read| {
-            polls.begin();
-            is_read && polls.note(key, at(0))
-        });
-        assert_eq!(ticks, [false, true, false, false, true]);
+        assert_eq!(polls.note(key, at(0)), None);
+        assert_eq!(polls.note(key, at(0)), None, "no time passed");
+        for busy in [500, 100, 0] {
+            polls.begin(&load(busy));
+        }
+        let (share, span) = polls.note(key, at(3)).expect("a load");
+        assert!((share - 0.1).abs() < 1e-9 && span == Nanos::from_secs(3), "{share} {span:?}");
+        polls.begin(&load(1_000));
+        assert_eq!(polls.note(key, at(4)), Some((0.5, Nanos::from_secs(1))));
     }
 }

@@ -25,19 +25,20 @@ impl Witness {
         self.check.as_ref().is_none_or(|check| check.is_due(now))
     }
 
-    /// Takes a reading of the meter in use and reads its own; the zones that differ, once it can tell.
+    /// Takes a reading of the meter in use, begun at `since`, and reads its own; the zones that differ, once it can tell.
     pub fn observe(
         &mut self,
-        zones: &[ZoneInfo],
-        readings: &[ZoneReading],
+        since: Instant,
+        (zones, readings): (&[ZoneInfo], &[ZoneReading]),
         now: impl Fn() -> Instant,
     ) -> Option<Vec<Disagreement>> {
-        let at = now();
-        let own = self.powercap.read(now, &|_| true);
+        let own = self.powercap.read(&now, &|_| true);
+        let until = now();
         let Some(check) = &self.check else {
-            self.check = Some(CrossCheck::begin(at, readings, &own));
+            self.check = Some(CrossCheck::begin(since, until, readings, &own));
             return None;
         };
-        Some(check.end((zones, readings), (self.powercap.zones(), &own)))
+        let can_tell = check.is_due(since) && check.is_sharp(since, until);
+        can_tell.then(|| check.end((zones, readings), (self.powercap.zones(), &own)))
     }
 }

@@ -14,12 +14,17 @@ const TOLERANCE: f64 = 0.02;
 const NOISE: Microjoules = Microjoules(10_000);
 
 /// How long to count before comparing.
-pub const SPAN: Nanos = Nanos::from_secs(1);
+const SPAN: Nanos = Nanos::from_secs(1);
+/// What the time between two reads may be of the span, as its inverse: whoever was preempted between them would
+/// tell a difference that is none.
+const SHARPNESS: u64 = 200;
 
 /// The first readings of both.
 #[derive(Clone, Debug)]
 pub struct CrossCheck {
     since: Instant,
+    /// How long both first readings took together.
+    took: Nanos,
     ours: Values,
     theirs: Values,
 }
@@ -38,14 +43,20 @@ pub struct Disagreement {
 }
 
 impl CrossCheck {
-    /// From readings at about the same time.
-    pub fn begin(at: Instant, ours: &[ZoneReading], theirs: &[ZoneReading]) -> Self {
-        Self { since: at, ours: values(ours), theirs: values(theirs) }
+    /// From readings between `since` and `until`.
+    pub fn begin(since: Instant, until: Instant, ours: &[ZoneReading], theirs: &[ZoneReading]) -> Self {
+        Self { since, took: between(since, until), ours: values(ours), theirs: values(theirs) }
     }
 
     /// Whether it has been long enough.
     pub fn is_due(&self, now: Instant) -> bool {
-        now.monotonic.saturating_sub(self.since.monotonic) >= SPAN
+        between(self.since, now) >= SPAN
+    }
+
+    /// Whether readings between `since` and `until` can be compared with the first: both pairs took little of the span.
+    pub fn is_sharp(&self, since: Instant, until: Instant) -> bool {
+        let blur = self.took + between(since, until);
+        blur.0.saturating_mul(SHARPNESS) <= between(self.since, since).0
     }
 
     /// The zones that both tell, and differently. What a counter did that is no plain step is not compared.
@@ -75,6 +86,10 @@ impl fmt::Display for Disagreement {
     }
 }
 
+fn between(since: Instant, until: Instant) -> Nanos {
+    until.monotonic.saturating_sub(since.monotonic)
+}
+
 fn values(readings: &[ZoneReading]) -> Values {
     readings.iter().filter_map(|zone| Some((zone.key, (zone.counter.ok()?, zone.at)))).collect()
 }
@@ -82,7 +97,7 @@ fn values(readings: &[ZoneReading]) -> Values {
 fn powers(before: &Values, zones: &[ZoneInfo], after: &Values) -> BTreeMap<ZoneKey, (Watts, Nanos)> {
     let power = |zone: &ZoneInfo| {
         let (first, last) = (*before.get(&zone.key)?, *after.get(&zone.key)?);
-        let span = last.1.monotonic.saturating_sub(first.1.monotonic);
+        let span = between(first.1, last.1);
         match step(Some(first), last, &Bounds::from(zone)) {
             Step::Delta(energy) | Step::Wrapped(energy) => Some((zone.key, (energy.over(span), span))),
             Step::First | Step::Reset | Step::Gap => None,
@@ -125,7 +140,7 @@ mod tests {
     /// Powers of socket 0 that disagree, when both counters advance so within a second, 3 ms apart.
     fn compare(ours: Option<u64>, theirs: Option<u64>) -> Vec<Disagreement> {
         const RANGE: u64 = 65_532_610_987;
-        let check = CrossCheck::begin(at(0), &[reading(0, 0, Some(5))], &[reading(0, 3, Some(RANGE - 1_000))]);
+        let check = CrossCheck::begin(at(0), at(3), &[reading(0, 0, Some(5))], &[reading(0, 3, Some(RANGE - 1_000))]);
         assert!(!check.is_due(at(999)) && check.is_due(at(1_000)));
         let ours = [reading(0, 1_000, ours.map(|value| 5 + value)), reading(1, 1_000, Some(1))];
         let theirs = [reading(0, 1_003, theirs.map(|value| (RANGE - 1_000 + value) % RANGE))];
@@ -142,6 +157,13 @@ mod tests {
         assert!(said.contains("package of socket 0: 50.00 W and 48.99 W"), "{said}");
         assert_eq!(compare(Some(48_000_000), Some(50_000_000)).len(), 1, "either way");
         assert_eq!(compare(Some(50_000_000), Some(0)).len(), 1, "one stands still");
+    }
+
+    #[test]
+    fn who_was_preempted_between_the_two_waits_longer() {
+        let check = CrossCheck::begin(at(0), at(3), &[], &[]);
+        assert!(check.is_sharp(at(1_000), at(1_002)) && !check.is_sharp(at(1_000), at(1_003)));
+        assert!(!check.is_sharp(at(5_000), at(5_060)) && check.is_sharp(at(15_000), at(15_060)));
     }
 
     #[test]
