@@ -103,6 +103,24 @@ fn a_zone_that_vanishes_or_talks_nonsense_is_unknown() -> Result<()> {
 }
 
 #[test]
+fn a_package_whose_cpus_all_go_offline_costs_no_other() -> Result<()> {
+    let mut machine = server()?;
+    let Some(mut held) = once(&machine, &["--json"])? else { return Ok(()) };
+    held.go_on(&machine.stat())?;
+    advance(&machine, USED)?;
+    // As intel_rapl does: the zones of a package go with its last CPU.
+    fs::remove_dir_all(machine.path().join("sys/devices/virtual/powercap/intel-rapl").join(BROKEN))?;
+    machine.write("sys/devices/system/cpu/online", "0-1\n")?;
+    machine.cpus.retain(|cpu| cpu.socket == 0);
+    let figures = held.figures(&busier(&mut machine))?;
+    for kind in ["package", "dram"] {
+        assert_eq!(microjoules(&zone(&figures, kind, 0)["measured_j"]), i64::try_from(USED).ok(), "{kind}");
+    }
+    assert_eq!(figures.node["cpu"]["cpus"], 2, "{}", figures.node);
+    Ok(())
+}
+
+#[test]
 fn a_zone_that_is_not_there_from_the_start_is_unknown() -> Result<()> {
     let mut machine = server()?;
     fs::remove_file(machine.counter(BROKEN))?;
@@ -117,12 +135,12 @@ fn a_zone_that_is_not_there_from_the_start_is_unknown() -> Result<()> {
 
 #[test]
 fn a_failed_read_is_made_good_by_the_next_one() -> Result<()> {
-    let machine = server()?;
+    let mut machine = server()?;
     let Some(mut held) = once_for(&machine, &["--json", "--interval", "1500ms"])? else { return Ok(()) };
     held.go_on(&machine.stat())?;
     advance(&machine, 7)?;
     machine.write("sys/class/powercap/intel-rapl:1/energy_uj", "nothing\n")?;
-    held.go_on(&machine.stat())?;
+    held.go_on(&busier(&mut machine))?;
     advance(&machine, USED)?;
     let figures = held.figures(&machine.stat())?;
     for (kind, socket) in [("package", 0), ("package", 1), ("dram", 0), ("dram", 1)] {
@@ -134,11 +152,12 @@ fn a_failed_read_is_made_good_by_the_next_one() -> Result<()> {
 
 #[test]
 fn a_reset_costs_its_part_of_the_interval_only() -> Result<()> {
-    let machine = server()?;
+    let mut machine = server()?;
     let Some(mut held) = once_for(&machine, &["--json", "--interval", "1500ms"])? else { return Ok(()) };
     held.go_on(&machine.stat())?;
     advance(&machine, USED)?;
-    held.go_on(&machine.stat())?;
+    // A package that sleeps would not be read within the interval.
+    held.go_on(&busier(&mut machine))?;
     machine.set_energy(BROKEN, 3)?;
     let figures = held.figures(&machine.stat())?;
     let broken = zone(&figures, "package", 1);

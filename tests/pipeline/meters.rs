@@ -4,6 +4,13 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use wattrace::{
+    attribution::ledger::Record,
+    pipeline::state::{Measured, Saved, SavedFloors, StateDir},
+    probes::{model, powercap},
+    samples::{EnergySource, Instant},
+    telemetry::describe::TelemetryRecord,
+};
 use wattrace_tests::{
     held::once,
     machine_root::MachineRoot,
@@ -44,6 +51,45 @@ fn without_the_right_to_read_it_names_the_right_and_shows_the_rest() -> Result<(
     assert!(figures.err.contains("still shown: CPU time, energy and carbon of the whole machine"), "{}", figures.err);
     assert_eq!([&figures.node["source"], &figures.node["quality"]], ["model", "modelled"]);
     assert!(microjoules(&figures.node["zones"][0]["measured_j"]) > Some(0), "{}", figures.node);
+    Ok(())
+}
+
+/// What an earlier agent left on a machine with this `host.id`: 2 W for each zone.
+fn floors(machine: &MachineRoot, host: &str) -> Result<SavedFloors> {
+    let processor = model::processor(machine.path())?;
+    let zones = powercap::discover(machine.path())?.zones().iter().map(|zone| (zone.key, 2.0)).collect();
+    let hardware = Measured {
+        host: host.to_owned(),
+        processor: format!("{:?}", processor.identity),
+        memory: processor.memory.0,
+        source: EnergySource::RaplPowercap,
+    };
+    Ok(SavedFloors { hardware, zones })
+}
+
+#[test]
+fn a_floor_that_was_measured_here_is_used_and_another_machines_is_not() -> Result<()> {
+    for (host, origin) in
+        [("0123456789abcdef0123456789abcdef", "saved"), ("fedcba9876543210fedcba9876543210", "assumed")]
+    {
+        let mut machine = MachineRoot::new("xeon-1s")?;
+        let mut saved =
+            Saved::new(String::new(), Instant::default(), Record::default(), TelemetryRecord::default(), vec![]);
+        saved.floors = Some(floors(&machine, host)?);
+        let folder = tempfile::tempdir()?;
+        StateDir::open(folder.path())?.save(&saved)?;
+        let config = folder.path().join("wattrace.toml");
+        fs::write(&config, format!("[agent]\nstate_dir = {:?}\n", folder.path()))?;
+        let config = config.to_str().context("a path")?;
+        let Some(mut held) = once(&machine, &["--json", "--config", config])? else { return Ok(()) };
+        held.go_on(&machine.stat())?;
+        machine.cpus.iter_mut().for_each(|cpu| cpu.busy += 5);
+        machine.zones.iter().try_for_each(|row| machine.set_energy(&row.path, 5_000_000))?;
+        let figures = held.figures(&machine.stat())?;
+        let package = &figures.node["zones"][0];
+        assert_eq!(package["idle_floor"], origin, "{package}");
+        assert_eq!(package["idle_floor_w"] == 2.0, origin == "saved", "{package}");
+    }
     Ok(())
 }
 

@@ -56,7 +56,7 @@ fn every_machine_in_every_layout() {
         assert!(powercap.skipped().iter().all(|zone| matches!(zone.reason, SkipReason::Duplicate(_))));
         let expected = if shape == "kvm-vrapl" { EnergySource::Vrapl } else { EnergySource::RaplPowercap };
         assert_eq!(powercap.source(), expected, "{shape}");
-        let readings = powercap.read(at);
+        let readings = powercap.read(at, &|_| true);
         assert_eq!(readings.len(), kept.len());
         assert!(readings.iter().all(|reading| reading.counter == Ok(Microjoules(1_000))), "{shape} {layout:?}");
     }
@@ -99,7 +99,7 @@ fn one_broken_zone_costs_no_other_and_may_return() {
     fs::remove_file(&package).expect("removed");
     let mut powercap = discover(root.path()).expect("the other zone");
     let counters = |powercap: &mut wattrace::probes::powercap::Powercap| {
-        powercap.read(at).into_iter().map(|reading| reading.counter).collect::<Vec<_>>()
+        powercap.read(at, &|_| true).into_iter().map(|reading| reading.counter).collect::<Vec<_>>()
     };
     assert_eq!(counters(&mut powercap), [Err(ZoneError::Gone), Ok(Microjoules(1_000))]);
     fs::write(&package, "18446744073709551615\n").expect("written");
@@ -107,6 +107,23 @@ fn one_broken_zone_costs_no_other_and_may_return() {
     fs::write(&package, "\n").expect("written");
     fs::write(counter(root.path(), "intel-rapl:0:0"), "1001\n").expect("written");
     assert_eq!(counters(&mut powercap), [Err(ZoneError::Retry), Ok(Microjoules(1_001))]);
+}
+
+#[test]
+fn a_zone_that_returns_under_another_number_is_not_taken_for_the_one_that_had_it() {
+    let root = tempfile::tempdir().expect("a directory");
+    build(root.path(), "xeon-8s", Layout::Flat).expect("a tree");
+    let class = root.path().join("sys/class/powercap");
+    for socket in 0..2 {
+        fs::remove_file(counter(root.path(), &format!("intel-rapl:{socket}"))).expect("removed");
+    }
+    let mut powercap = discover(root.path()).expect("the other zones");
+    // package-1 is the first to return, and takes the lowest number.
+    fs::remove_dir_all(class.join("intel-rapl:0")).expect("removed");
+    fs::rename(class.join("intel-rapl:1"), class.join("intel-rapl:0")).expect("renamed");
+    fs::write(counter(root.path(), "intel-rapl:0"), "77\n").expect("written");
+    let counters: Vec<_> = powercap.read(at, &|_| true).into_iter().take(3).map(|reading| reading.counter).collect();
+    assert_eq!(counters, [Err(ZoneError::Gone), Ok(Microjoules(77)), Ok(Microjoules(1_000))]);
 }
 
 #[test]
@@ -161,7 +178,7 @@ fn a_counter_opened_with_rights_is_read_without_them() {
     fs::set_permissions(counter(root.path(), "intel-rapl:0"), fs::Permissions::from_mode(0o000)).expect("permissions");
     let reader = std::thread::spawn(move || {
         drop_rights().expect("rights can always be given up");
-        powercap.read(at)
+        powercap.read(at, &|_| true)
     });
     let readings = reader.join().expect("the thread ends");
     assert!(readings.iter().all(|reading| reading.counter == Ok(Microjoules(1_000))), "{readings:?}");

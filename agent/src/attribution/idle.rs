@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::Watts;
+use crate::units::{Nanos, Watts};
 
 /// Quiet seconds needed before the floor counts as measured.
 const QUIET_NEEDED: usize = 60;
@@ -15,6 +15,8 @@ const QUIET_NEEDED: usize = 60;
 const QUIET_KEPT: usize = 3_600;
 /// A second is quiet below this busy share.
 const QUIET_SHARE: f64 = 0.05;
+/// A shorter span is no quiet second: counters advance in steps of a millisecond, and the floor is taken from the lowest powers.
+const QUIET_SPAN: Nanos = Nanos::from_millis(500);
 
 /// How an idle floor is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,14 +79,14 @@ impl IdleTracker {
         saved.filter(|watts| !is_power(*watts)).map_or(Ok(empty), |watts| Err(InvalidFloor(watts)))
     }
 
-    /// Takes the mean power of about one second and the busy share of the zone's CPUs in it.
-    pub fn observe(&mut self, power: Watts, busy: f64) {
+    /// Takes the mean power over a span of about one second and the busy share of the zone's CPUs in it.
+    pub fn observe(&mut self, power: Watts, busy: f64, span: Nanos) {
         if !is_power(power) {
             return;
         }
         self.lowest = Some(self.lowest.map_or(power, |lowest| Watts(lowest.0.min(power.0))));
         self.highest = Some(self.highest.map_or(power, |highest| Watts(highest.0.max(power.0))));
-        if (0.0..QUIET_SHARE).contains(&busy) {
+        if (0.0..QUIET_SHARE).contains(&busy) && span >= QUIET_SPAN {
             self.quiet.truncate(QUIET_KEPT - 1);
             self.quiet.push_front(power);
         }
@@ -101,7 +103,12 @@ impl IdleTracker {
         configured.or(saved).or_else(measured).or_else(assumed)
     }
 
-    /// 5th percentile (nearest rank) of the quiet seconds' power; `None` before there are 60. What a later run uses as saved.
+    /// What a later run uses as saved: what this one measured, else what it was given.
+    pub fn to_save(&self) -> Option<Watts> {
+        self.measured().or(self.saved)
+    }
+
+    /// 5th percentile (nearest rank) of the quiet seconds' power; `None` before there are 60.
     pub fn measured(&self) -> Option<Watts> {
         if self.quiet.len() < QUIET_NEEDED {
             return None;
@@ -129,12 +136,13 @@ mod tests {
 
     const CONFIGURED: Option<Watts> = Some(Watts(11.0));
     const SAVED: Option<Watts> = Some(Watts(22.0));
+    const SECOND: Nanos = Nanos::from_secs(1);
 
     fn tracker(saved: Option<Watts>, quiet: u32) -> IdleTracker {
         let mut tracker = IdleTracker::new(saved, 0.25).expect("powers");
-        tracker.observe(Watts(200.0), 0.9);
+        tracker.observe(Watts(200.0), 0.9, SECOND);
         for second in 0..quiet {
-            tracker.observe(Watts(60.0 + f64::from(second)), 0.049);
+            tracker.observe(Watts(60.0 + f64::from(second)), 0.049, SECOND);
         }
         tracker
     }
@@ -163,9 +171,9 @@ mod tests {
     #[test]
     fn the_assumed_floor_is_the_lower_of_two() {
         let mut tracker = IdleTracker::new(None, 0.5).expect("nothing");
-        tracker.observe(Watts(100.0), 0.8);
+        tracker.observe(Watts(100.0), 0.8, SECOND);
         is(&tracker, 50.0, IdleOrigin::Assumed);
-        tracker.observe(Watts(30.0), 0.8);
+        tracker.observe(Watts(30.0), 0.8, SECOND);
         is(&tracker, 30.0, IdleOrigin::Assumed);
     }
 
@@ -173,16 +181,30 @@ mod tests {
     fn only_quiet_seconds_measure() {
         let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
         for busy in [0.05, 1.0, -0.1, f64::NAN].into_iter().cycle().take(400) {
-            tracker.observe(Watts(80.0), busy);
+            tracker.observe(Watts(80.0), busy, SECOND);
         }
         assert_eq!(tracker.measured(), None);
+    }
+
+    #[test]
+    fn instants_are_no_quiet_seconds() {
+        let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
+        (0..400).for_each(|_| tracker.observe(Watts(80.0), 0.0, Nanos::from_millis(499)));
+        assert_eq!(tracker.measured(), None);
+    }
+
+    #[test]
+    fn what_was_measured_is_saved_and_what_was_saved_stays_until_then() {
+        assert_eq!(tracker(None, 59).to_save(), None);
+        assert_eq!(tracker(SAVED, 59).to_save(), SAVED);
+        assert_eq!(tracker(SAVED, 60).to_save(), Some(Watts(62.0)));
     }
 
     #[test]
     fn nonsense_powers_are_not_seen() {
         let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
         for power in [f64::NAN, f64::INFINITY, -3.0] {
-            tracker.observe(Watts(power), 0.0);
+            tracker.observe(Watts(power), 0.0, SECOND);
             assert!(IdleTracker::new(Some(Watts(power)), 0.25).is_err());
         }
         assert_eq!(tracker.floor(None), None);
@@ -192,7 +214,7 @@ mod tests {
     fn memory_is_bounded_and_old_seconds_leave() {
         let mut tracker = IdleTracker::new(None, 0.25).expect("nothing");
         for second in 0..20_000 {
-            tracker.observe(Watts(if second < 10_000 { 10.0 } else { 70.0 }), 0.0);
+            tracker.observe(Watts(if second < 10_000 { 10.0 } else { 70.0 }), 0.0, SECOND);
         }
         assert_eq!(tracker.quiet.len(), QUIET_KEPT);
         is(&tracker, 70.0, IdleOrigin::Measured);

@@ -29,6 +29,9 @@ use crate::{
 /// How long a meter is given to advance.
 const METER_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Readings after which perf and powercap are not compared: the machine is too busy.
+const COMPARISONS: u32 = 5;
+
 /// Bits of the capabilities that are used, by name; the meter's is the last.
 const CAPABILITIES: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_DAC_READ_SEARCH", 2)];
 
@@ -218,7 +221,10 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
     let lost = chosen.not_measured().into_iter();
     findings.extend(lost.map(|zone| finding("meter", Level::Degraded, format!("not measured: {zone}"))));
     let (level, text) = match &chosen.meter {
-        Meter::Powercap(_) => advances(&mut chosen.meter),
+        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => {
+            findings.extend(compared(&mut chosen));
+            advances(&mut chosen.meter)
+        }
         Meter::Model(model) => {
             let model = &model.model;
             let share = model.uncertainty * 100.0;
@@ -231,14 +237,34 @@ fn energy(mut chosen: Chosen) -> Vec<Finding> {
     findings
 }
 
+/// Whether two interfaces to the same counters tell the same; nothing where there is one.
+fn compared(chosen: &mut Chosen) -> Vec<Finding> {
+    let Some(witness) = &mut chosen.witness else { return Vec::new() };
+    for _ in 0..COMPARISONS {
+        let since = clock::now();
+        let readings = chosen.meter.read(clock::now, &Load::default(), &|_| true);
+        match witness.observe(since, (chosen.meter.zones(), &readings), clock::now) {
+            None => crate::pipeline::sources::pause(METER_PATIENCE),
+            Some(apart) if apart.is_empty() => {
+                return vec![finding("meter", Level::Ok, "perf and powercap tell the same, within 2 %")];
+            }
+            Some(apart) => {
+                return apart.iter().map(|zone| finding("meter", Level::Degraded, zone.to_string())).collect();
+            }
+        }
+    }
+    let slow = "perf and powercap cannot be compared: one reading takes too long";
+    vec![finding("meter", Level::Note, slow)]
+}
+
 /// Reads a meter until every zone has moved, or patience ends.
 fn advances(meter: &mut Meter) -> (Level, String) {
-    let first = meter.read(clock::now, &Load::default());
+    let first = meter.read(clock::now, &Load::default(), &|_| true);
     let deadline = clock::monotonic().0 + u64::try_from(METER_PATIENCE.as_nanos()).unwrap_or(u64::MAX);
     let mut last = first.clone();
     while clock::monotonic().0 < deadline && (0..first.len()).any(|at| is_stuck(&first, &last, at)) {
         crate::pipeline::sources::pause(Duration::from_millis(50));
-        last = meter.read(clock::now, &Load::default());
+        last = meter.read(clock::now, &Load::default(), &|_| true);
     }
     // Readings come in the order of the zones.
     let names = |is: &dyn Fn(usize) -> bool| {

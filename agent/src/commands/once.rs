@@ -17,12 +17,13 @@ use crate::{
         Interval, Options, Pipeline, StartError,
         meter::Meter,
         sources::{self, Sched, SourcesError},
+        state,
     },
     units::Nanos,
 };
 
-/// Declared error of RAPL, as a share.
-const RAPL_UNCERTAINTY: f64 = 0.05;
+/// Declared error of RAPL, as a share; the other meters state none, and are taken to be no better.
+const METER_UNCERTAINTY: f64 = 0.05;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -67,13 +68,15 @@ pub enum OnceError {
 pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -> Result<(), OnceError> {
     let interval = interval(request.interval)?;
     let options = options(request)?;
-    let mut pipeline = Pipeline::start(&request.root, &options)?;
+    let floors = state::peek_floors(&options.config.agent.state_dir);
+    let mut pipeline = Pipeline::start_with(&request.root, &options, floors.as_ref())?;
     let started = sources::monotonic();
     notes(&pipeline).iter().try_for_each(|note| writeln!(progress, "{note}"))?;
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
     let closed = pipeline.finish();
+    pipeline.take_remarks().iter().try_for_each(|remark| writeln!(progress, "{remark}"))?;
     let report = report(&pipeline, &closed, &pipeline.ledger);
     if request.json {
         json::write(&report, out)?;
@@ -123,7 +126,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
     }
     notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));
     let instead = match &pipeline.meter.meter {
-        Meter::Powercap(_) => return notes,
+        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => return notes,
         Meter::Model(_) => "energy is modelled",
         Meter::None => "no energy",
     };
@@ -148,9 +151,9 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
 fn energy_note(pipeline: &Pipeline) -> EnergyNote {
     let meter = &pipeline.meter.meter;
     let (description, uncertainty, precision) = match meter {
-        Meter::Powercap(powercap) => {
-            let zones: Vec<&str> = powercap.zones().iter().map(|zone| zone.hw_id.as_str()).collect();
-            (zones.join(" "), Some(RAPL_UNCERTAINTY), None)
+        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => {
+            let zones: Vec<&str> = meter.zones().iter().map(|zone| zone.hw_id.as_str()).collect();
+            (zones.join(" "), Some(METER_UNCERTAINTY), None)
         }
         Meter::Model(model) => {
             let model = &model.model;

@@ -1,6 +1,7 @@
 //! Faults that come again: said once, then counted. Pure, without a clock; who says them is elsewhere.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
 };
@@ -19,7 +20,7 @@ pub enum Say {
 
 /// All faults by name: which last, and how often each happened.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(BTreeMap<&'static str, Fault>);
+pub struct Faults(BTreeMap<Cow<'static, str>, Fault>);
 
 #[derive(Clone, Debug, Default)]
 struct Fault {
@@ -34,8 +35,8 @@ struct Fault {
 impl Faults {
     /// The fault `name` happened, and `text` tells what.
     #[must_use = "a fault that nobody says is lost"]
-    pub fn raise(&mut self, name: &'static str, text: &str) -> Say {
-        let fault = self.0.entry(name).or_default();
+    pub fn raise(&mut self, name: impl Into<Cow<'static, str>>, text: &str) -> Say {
+        let fault = self.0.entry(name.into()).or_default();
         fault.count = fault.count.saturating_add(1);
         fault.lasting = fault.lasting.saturating_add(1);
         let is_new = fault.said.len() < MOST_TEXTS && fault.said.insert(hash(text));
@@ -51,8 +52,8 @@ impl Faults {
     }
 
     /// How often each fault happened since the beginning; those that never did are absent.
-    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0.iter().map(|(name, fault)| (*name, fault.count))
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(name, fault)| (name.as_ref(), fault.count))
     }
 }
 

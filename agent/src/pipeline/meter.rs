@@ -1,14 +1,17 @@
-//! The energy meter in use: powercap, else the power model, else none, and why.
+//! The energy meter in use: perf, else powercap, else hwmon, else the power model, else none, and why.
 //!
 //! The model is read like a meter: a counter of microjoules that advances with the load.
 
 use std::path::Path;
 
+use super::witness::Witness;
 use crate::{
     attribution::model::PowerModel,
     config,
     probes::{
+        hwmon::{self, Hwmon, HwmonError},
         model,
+        perf::{self, Perf, PerfError},
         powercap::{self, Powercap, SkipReason},
     },
     samples::{
@@ -23,8 +26,12 @@ pub const MODEL_ZONE: ZoneKey = ZoneKey { kind: ZoneKind::Server, scope: Scope::
 /// Where energy comes from.
 #[derive(Debug)]
 pub enum Meter {
+    /// RAPL through the perf PMU.
+    Perf(Perf),
     /// RAPL through powercap.
     Powercap(Powercap),
+    /// Sensors of CPUs or of the machine.
+    Hwmon(Hwmon),
     /// The power model.
     Model(Box<ModelMeter>),
     /// Nothing.
@@ -51,15 +58,32 @@ pub struct Chosen {
     pub passed_over: Vec<String>,
     /// The processor, where it could be read.
     pub processor: Option<Processor>,
+    /// Another interface to the same counters, until the two were compared.
+    pub witness: Option<Witness>,
 }
 
 /// Chooses a meter below `root`.
 pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
     let mut passed_over = Vec::new();
     let processor = model::processor(root).map_err(|error| passed_over.push(error.to_string())).ok();
-    match powercap::discover(root) {
-        Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor },
+    let powercap = powercap::discover(root);
+    match perf(root, powercap.as_ref().ok()) {
+        Some(Ok(perf)) => {
+            let witness = powercap.ok().map(Witness::new);
+            return Chosen { meter: Meter::Perf(perf), passed_over, processor, witness };
+        }
+        Some(Err(error)) => passed_over.push(error.to_string()),
+        None => {}
+    }
+    match powercap {
+        Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor, witness: None },
         Err(error) => passed_over.push(error.to_string()),
+    }
+    match hwmon::discover(root) {
+        Ok(hwmon) => return Chosen { meter: Meter::Hwmon(hwmon), passed_over, processor, witness: None },
+        Err(error @ HwmonError::Denied { .. }) => passed_over.push(error.to_string()),
+        // As on most machines: not worth a word.
+        Err(HwmonError::NoSensor { .. }) => {}
     }
     if config.idle.is_some() && config.max.is_none() {
         passed_over.push("energy.idle_watts is not used: the power model needs energy.max_watts beside it".to_owned());
@@ -72,15 +96,29 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         }
         None => Meter::None,
     };
-    Chosen { meter, passed_over, processor }
+    Chosen { meter, passed_over, processor, witness: None }
+}
+
+/// The perf meter counts the running kernel's energy: another root has none.
+fn perf(root: &Path, powercap: Option<&Powercap>) -> Option<Result<Perf, PerfError>> {
+    let perf = (root == Path::new("/")).then(|| perf::discover(root))?;
+    Some(perf.map(|mut perf| {
+        perf.bound(powercap.map_or(&[], |powercap| powercap.zones()));
+        perf
+    }))
 }
 
 impl Chosen {
     /// Zones that are there and not measured, one sentence each; a zone that is shown twice is measured.
     pub fn not_measured(&self) -> Vec<String> {
-        let Meter::Powercap(powercap) = &self.meter else { return Vec::new() };
-        let lost = powercap.skipped().iter().filter(|zone| !matches!(zone.reason, SkipReason::Duplicate(_)));
-        lost.map(ToString::to_string).collect()
+        match &self.meter {
+            Meter::Perf(perf) => perf.skipped().iter().map(ToString::to_string).collect(),
+            Meter::Powercap(powercap) => {
+                let lost = powercap.skipped().iter().filter(|zone| !matches!(zone.reason, SkipReason::Duplicate(_)));
+                lost.map(ToString::to_string).collect()
+            }
+            Meter::Hwmon(_) | Meter::Model(_) | Meter::None => Vec::new(),
+        }
     }
 }
 
@@ -96,13 +134,15 @@ impl Meter {
     /// What stands beside every figure.
     pub fn source(&self) -> EnergySource {
         match self {
+            Self::Perf(perf) => perf.source(),
             Self::Powercap(powercap) => powercap.source(),
+            Self::Hwmon(_) => EnergySource::Hwmon,
             Self::Model(_) => EnergySource::Model,
             Self::None => EnergySource::None,
         }
     }
 
-    /// Whether its counters go on while nobody reads them.
+    /// Whether its counters go on while no agent runs; those of perf begin when they are opened.
     pub const fn counts_by_itself(&self) -> bool {
         matches!(self, Self::Powercap(_))
     }
@@ -110,16 +150,25 @@ impl Meter {
     /// The zones that are read.
     pub fn zones(&self) -> &[ZoneInfo] {
         match self {
+            Self::Perf(perf) => perf.zones(),
             Self::Powercap(powercap) => powercap.zones(),
+            Self::Hwmon(hwmon) => hwmon.zones(),
             Self::Model(model) => std::slice::from_ref(&model.zone),
             Self::None => &[],
         }
     }
 
-    /// Reads every zone. Only the model needs to know how busy the CPUs were since the last reading.
-    pub fn read(&mut self, now: impl Fn() -> Instant, load: &Load) -> Vec<ZoneReading> {
+    /// Reads each zone that is `due`. Only the model needs to know how busy the CPUs were since the last reading.
+    pub fn read(
+        &mut self,
+        now: impl Fn() -> Instant,
+        load: &Load,
+        due: &dyn Fn(&ZoneInfo) -> bool,
+    ) -> Vec<ZoneReading> {
         match self {
-            Self::Powercap(powercap) => powercap.read(now),
+            Self::Perf(perf) => perf.read(now, due),
+            Self::Powercap(powercap) => powercap.read(now, due),
+            Self::Hwmon(hwmon) => hwmon.read(now, due),
             Self::Model(model) => vec![model.advance(now(), load)],
             Self::None => Vec::new(),
         }

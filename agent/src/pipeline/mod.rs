@@ -27,7 +27,6 @@ use crate::{
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
-    telemetry::describe::TelemetryRecord,
     units::{Grams, Microjoules, Nanos, Watts},
 };
 
@@ -36,17 +35,23 @@ mod floors;
 pub mod meter;
 mod own;
 mod owners;
+mod polls;
+mod resume;
 pub mod sources;
 pub mod stages;
 pub mod state;
+pub mod watch;
+pub mod witness;
 
 use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
 use owners::CROWDED;
+use polls::Polls;
 use sources::{Sources, SourcesError};
 use stages::{Stage, Stages};
-use state::{Saved, SavedZone};
+use state::{Saved, SavedFloors};
+use watch::{Watch, ZoneHealth};
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
 const LONGEST_TICK: Nanos = Nanos::from_secs(1);
@@ -89,6 +94,8 @@ pub struct Interval {
     pub hardware: Vec<ZoneSample>,
     /// The agent's own part of the energy; `None`: unknown.
     pub own: Option<Microjoules>,
+    /// How reading each zone went.
+    pub meter: Vec<ZoneHealth>,
 }
 
 /// All stages and what they keep.
@@ -109,6 +116,10 @@ pub struct Pipeline {
     usage: UsageTracker,
     load: LoadTracker,
     zones: ZoneTracker,
+    watch: Watch,
+    polls: Polls,
+    /// What is to be said of the meter.
+    remarks: Vec<String>,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
     crowded_since: BTreeSet<WorkKey>,
@@ -120,16 +131,30 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens everything below `root` and takes the first reading: counting starts when this returns.
     pub fn start(root: &Path, options: &Options) -> Result<Self, StartError> {
-        Self::start_from(root, options, None)
+        Self::begin(root, options, None, None)
+    }
+
+    /// As [`Pipeline::start`], knowing the idle floors that an earlier agent measured.
+    pub fn start_with(root: &Path, options: &Options, floors: Option<&SavedFloors>) -> Result<Self, StartError> {
+        Self::begin(root, options, None, floors)
     }
 
     /// As [`Pipeline::start`], going on from what an earlier agent left: its totals, and, within the same
     /// boot, what the meters counted since.
     pub fn start_from(root: &Path, options: &Options, saved: Option<&Saved>) -> Result<Self, StartError> {
+        Self::begin(root, options, saved, saved.and_then(|saved| saved.floors.as_ref()))
+    }
+
+    fn begin(
+        root: &Path,
+        options: &Options,
+        saved: Option<&Saved>,
+        floors: Option<&SavedFloors>,
+    ) -> Result<Self, StartError> {
         let mut sources = Sources::open(root, options.kernel_programs)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
-        let idle = floors::idle_trackers(&meter);
+        let idle = floors::idle_trackers(root, &meter, floors);
         let mut registry = Registry::new(&host::id_or_unknown(root));
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
@@ -148,6 +173,9 @@ impl Pipeline {
             usage: UsageTracker::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
+            watch: Watch::default(),
+            polls: Polls::default(),
+            remarks: Vec::new(),
             crowded_since: BTreeSet::new(),
             seen: BTreeMap::new(),
             intervals: 0,
@@ -157,35 +185,11 @@ impl Pipeline {
         if let Some(saved) = saved {
             pipeline.resume(saved, host::boot_id(root).as_deref());
         }
-        pipeline.read_meter(&Load::default());
+        pipeline.read_meter(&Load::default(), true);
         if saved.is_some() {
             pipeline.post_downtime();
         }
         Ok(pipeline)
-    }
-
-    fn resume(&mut self, saved: &Saved, boot_id: Option<&str>) {
-        self.ledger = saved.ledger.clone().into();
-        if boot_id != Some(saved.boot_id.as_str()) {
-            // The machine was off for an unknown part of the time.
-            return;
-        }
-        let down = clock::now().boottime.saturating_sub(saved.at.boottime);
-        for zone in self.meter.meter.zones() {
-            match saved.meters.iter().find(|saved| saved.key == zone.key) {
-                Some(last) if self.meter.meter.counts_by_itself() => self.zones.resume(last.key, last.counter, last.at),
-                _ => self.zones.agent_was_down(zone.key, down),
-            }
-        }
-    }
-
-    /// What was used while no agent ran is nobody's.
-    fn post_downtime(&mut self) {
-        let zones = self.zones.close();
-        let attribution = attribute(&zones, |_| Watts(0.0), &Usage::default());
-        let footprint = footprint(&attribution, &self.factors, Nanos(0));
-        let nobody = self.nobody(&attribution, &footprint);
-        self.ledger.post(&attribution, &[], &nobody);
     }
 
     fn nobody(&self, attribution: &Attribution, footprint: &Footprint) -> Entry {
@@ -195,13 +199,6 @@ impl Pipeline {
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
         }
-    }
-
-    /// What a later agent needs to go on, with what the outputs keep.
-    pub fn saved(&self, telemetry: TelemetryRecord) -> Saved {
-        let meters = self.zones.readings().map(|(key, counter, at)| SavedZone { key, counter, at });
-        let boot_id = host::boot_id(&self.sources.root).unwrap_or_default();
-        Saved::new(boot_id, clock::now(), (&self.ledger).into(), telemetry, meters.collect())
     }
 
     /// How long to wait at most between two ticks.
@@ -243,7 +240,7 @@ impl Pipeline {
         self.take_changes();
         let (at, cpus) = self.sources.glance()?;
         let load = self.load.observe(at, &cpus);
-        self.read_meter(&load);
+        self.read_meter(&load, false);
         Ok(())
     }
 
@@ -255,7 +252,7 @@ impl Pipeline {
         self.own.read();
         self.usage.observe(&reading);
         let load = self.load.observe(reading.at, &reading.cpus);
-        self.read_meter(&load);
+        self.read_meter(&load, true);
         self.relieve();
         // Who was read was born before it, maybe after the changes were taken above: if it is gone again, only the event
         // names it. Not earlier: who is now known to be dead may have run since the reading, and keeps its slot.
@@ -290,24 +287,12 @@ impl Pipeline {
         let own = self.own_energy(&usage, &attribution, &entries);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
-        Interval { usage, attribution, footprint, floors, hardware, own }
+        Interval { usage, attribution, footprint, floors, hardware, own, meter: self.watch.close() }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.
     pub fn finish(&mut self) -> Interval {
         self.zones.give_up();
         self.close()
-    }
-
-    fn read_meter(&mut self, load: &Load) {
-        let readings = self.meter.meter.read(clock::now, load);
-        for reading in readings {
-            let Some(zone) = self.meter.meter.zones().iter().find(|zone| zone.key == reading.key) else { continue };
-            if let Some(power) = self.zones.observe(zone, &reading)
-                && let (Some(tracker), Some(busy)) = (self.idle.get_mut(&zone.key), load.share(zone.key.scope))
-            {
-                tracker.observe(power, busy);
-            }
-        }
     }
 }

@@ -108,6 +108,11 @@ impl Sources {
         self.topology.sockets()
     }
 
+    /// Where this thread runs right now.
+    pub fn here(&self) -> Option<Place> {
+        self.places.get(&u32::try_from(rustix::thread::sched_getcpu()).ok()?).copied()
+    }
+
     /// CPU totals and on-CPU times, as they stand now.
     pub fn read(&mut self) -> Result<Reading, SourcesError> {
         self.follow_hotplug()?;

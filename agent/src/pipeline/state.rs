@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attribution::ledger::Record,
-    samples::{Instant, ZoneKey},
+    samples::{EnergySource, Instant, ZoneKey},
     telemetry::describe::TelemetryRecord,
     units::Microjoules,
 };
@@ -40,6 +40,42 @@ pub struct Saved {
     pub telemetry: TelemetryRecord,
     /// Raw counters of the meters.
     pub meters: Vec<SavedZone>,
+    /// Whose counters they are: another source's do not continue them.
+    #[serde(default)]
+    pub source: Option<EnergySource>,
+    /// Idle floors; valid over boots.
+    #[serde(default)]
+    pub floors: Option<SavedFloors>,
+}
+
+/// Idle floors, and what they are of: neither another machine's file nor other hardware is believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedFloors {
+    /// What they were measured on.
+    pub hardware: Measured,
+    /// Watts by zone.
+    pub zones: Vec<(ZoneKey, f64)>,
+}
+
+/// What an idle floor depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// `host.id`
+    pub host: String,
+    /// The processor's identity.
+    pub processor: String,
+    /// Memory the kernel manages, in bytes: the power of memory is that of its modules.
+    pub memory: u64,
+    /// The meter.
+    pub source: EnergySource,
+}
+
+impl Measured {
+    /// Whether `other` is the same hardware. Kernels keep some memory for themselves, another one more or less.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = (&self.host, &self.processor, self.source) == (&other.host, &other.processor, other.source);
+        same && self.memory.abs_diff(other.memory) <= self.memory / 16
+    }
 }
 
 /// A zone's counter as it was last read.
@@ -99,8 +135,14 @@ impl Saved {
         telemetry: TelemetryRecord,
         meters: Vec<SavedZone>,
     ) -> Self {
-        Self { version: VERSION, boot_id, at, ledger, telemetry, meters }
+        Self { version: VERSION, boot_id, at, ledger, telemetry, meters, source: None, floors: None }
     }
+}
+
+/// The floors in a folder that may be another agent's; it is only looked at, and what cannot be read is not there.
+pub fn peek_floors(folder: &Path) -> Option<SavedFloors> {
+    let saved = serde_json::from_slice::<Saved>(&fs::read(folder.join(NAME)).ok()?).ok()?;
+    saved.floors.filter(|_| saved.version == VERSION)
 }
 
 impl StateDir {
@@ -168,69 +210,4 @@ impl StateDir {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        samples::{Scope, ZoneKind},
-        units::Nanos,
-    };
-
-    fn saved(boot_id: &str) -> Saved {
-        let at = Instant { monotonic: Nanos(1), boottime: Nanos(2), wall: Nanos(u64::MAX) };
-        let key = ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(1) };
-        let zone = SavedZone { key, counter: Microjoules(u64::MAX), at };
-        Saved::new(boot_id.to_owned(), at, Record::default(), TelemetryRecord::default(), vec![zone])
-    }
-
-    #[test]
-    fn what_was_saved_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        assert_eq!(state.load().unwrap(), Found::Nothing);
-        state.save(&saved("a")).unwrap();
-        state.save(&saved("b")).unwrap();
-        assert_eq!(state.load().unwrap(), Found::Saved(Box::new(saved("b"))));
-    }
-
-    #[test]
-    fn what_is_out_of_date_is_not_gone_on_from() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        state.save(&saved("a")).unwrap();
-        assert!(state.outdate() && state.outdate());
-        assert_eq!(state.load().unwrap(), Found::Nothing);
-        assert!(folder.path().join(OUTDATED).exists());
-        state.save(&saved("b")).unwrap();
-        assert_eq!(state.load().unwrap(), Found::Saved(Box::new(saved("b"))));
-        assert!(!folder.path().join(OUTDATED).exists());
-    }
-
-    #[test]
-    fn garbage_and_other_versions_are_set_aside_and_not_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = StateDir::open(folder.path()).unwrap();
-        let other = serde_json::to_string(&Saved { version: 99, ..saved("a") }).unwrap();
-        for content in ["", "{", "[1,2]", &other] {
-            fs::write(folder.path().join(NAME), content).unwrap();
-            let Found::Corrupt(aside) = state.load().unwrap() else { panic!("{content} was taken") };
-            assert_eq!(fs::read_to_string(aside).unwrap(), content);
-            assert_eq!(state.load().unwrap(), Found::Nothing);
-        }
-    }
-
-    #[test]
-    fn a_second_agent_is_refused_until_the_first_has_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = StateDir::open(folder.path()).unwrap();
-        assert!(matches!(StateDir::open(folder.path()), Err(StateError::Taken { .. })));
-        drop(first);
-        StateDir::open(folder.path()).unwrap();
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_written_is_said() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let error = StateDir::open(&file.path().join("below")).unwrap_err();
-        assert!(error.to_string().contains("agent.state_dir"), "{error}");
-    }
-}
+mod tests;

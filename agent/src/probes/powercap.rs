@@ -5,20 +5,25 @@
 
 mod tree;
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path, path::PathBuf};
+use std::{
+    cell::LazyCell,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 use rustix::io::Errno;
 
 pub use self::tree::{SkipReason, SkippedZone};
-use super::{
-    file::{self, FileError},
-    parse,
-};
+use super::{FileError, model, parse};
 use crate::{
     samples::{EnergySource, Instant, ZoneError, ZoneInfo, ZoneKey, ZoneReading},
     units::Microjoules,
 };
 
+/// The file of a zone that counts.
+const COUNTER: &str = "energy_uj";
 /// Bytes of the longest counter, with its newline and one to spare.
 const COUNTER_BYTES: usize = 24;
 
@@ -67,6 +72,7 @@ pub enum PowercapError {
 /// The RAPL zones of this machine.
 #[derive(Debug)]
 pub struct Powercap {
+    class: PathBuf,
     zones: Vec<ZoneInfo>,
     meters: Vec<Meter>,
     skipped: Vec<SkippedZone>,
@@ -81,20 +87,14 @@ pub fn discover(root: &Path) -> Result<Powercap, PowercapError> {
         let reasons: Vec<_> = found.skipped.iter().map(ToString::to_string).collect();
         return Err(PowercapError::NoUsableZone { path: class, reasons: reasons.join("; ") });
     }
-    let source = source(root)?;
+    let source = if model::is_guest(root)? { EnergySource::Vrapl } else { EnergySource::RaplPowercap };
     let (zones, mut meters): (Vec<_>, Vec<_>) =
         found.zones.into_iter().map(|zone| (zone.info.clone(), Meter::new(&zone))).unzip();
     let denied = meters.iter_mut().filter(|meter| meter.key.kind.is_attributed()).all(Meter::is_denied);
     match meters.first() {
         Some(meter) if denied => Err(PowercapError::Denied { path: meter.path.clone() }),
-        _ => Ok(Powercap { zones, meters, skipped: found.skipped, source }),
+        _ => Ok(Powercap { class, zones, meters, skipped: found.skipped, source }),
     }
-}
-
-/// A guest's counters are the hypervisor's estimate, never a measurement.
-fn source(root: &Path) -> Result<EnergySource, FileError> {
-    let cpu = file::parse(&root.join("proc/cpuinfo"), parse::cpuinfo)?;
-    Ok(if cpu.hypervisor == Some(true) { EnergySource::Vrapl } else { EnergySource::RaplPowercap })
 }
 
 impl Powercap {
@@ -113,10 +113,13 @@ impl Powercap {
         self.source
     }
 
-    /// Reads each zone's counter, each with its own instant. A zone that fails costs no other.
-    pub fn read(&mut self, now: impl Fn() -> Instant) -> Vec<ZoneReading> {
-        let read = |meter: &mut Meter| ZoneReading { key: meter.key, at: now(), counter: meter.read() };
-        self.meters.iter_mut().map(read).collect()
+    /// Reads the counter of each zone that is `due`, each with its own instant. A zone that fails costs no other.
+    pub fn read(&mut self, now: impl Fn() -> Instant, due: &dyn Fn(&ZoneInfo) -> bool) -> Vec<ZoneReading> {
+        let Self { class, zones, meters, .. } = self;
+        let there = LazyCell::new(|| tree::find(class).unwrap_or_default().zones);
+        let locate = |key| there.iter().find(|zone| zone.info.key == key).map(|zone| zone.path.join(COUNTER));
+        let read = |meter: &mut Meter| ZoneReading { key: meter.key, at: now(), counter: meter.read(locate) };
+        zones.iter().zip(meters).filter(|(zone, _)| due(zone)).map(|(_, meter)| read(meter)).collect()
     }
 }
 
@@ -131,7 +134,7 @@ struct Meter {
 
 impl Meter {
     fn new(zone: &tree::FoundZone) -> Self {
-        Self { key: zone.info.key, path: zone.path.join("energy_uj"), file: None }
+        Self { key: zone.info.key, path: zone.path.join(COUNTER), file: None }
     }
 
     /// Opens the file; whether that is forbidden.
@@ -144,14 +147,15 @@ impl Meter {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Microjoules, ZoneError> {
+    /// A zone that vanished may be back under another number, and another zone may have its number by now: `locate` looks it up.
+    fn read(&mut self, locate: impl FnOnce(ZoneKey) -> Option<PathBuf>) -> Result<Microjoules, ZoneError> {
         if self.file.is_some() {
             match self.pread() {
-                // The zone vanished behind the open file, and may be back under its name.
                 Err(ZoneError::Gone) => self.file = None,
                 other => return other,
             }
         }
+        self.path = locate(self.key).ok_or(ZoneError::Gone)?;
         self.open()?;
         self.pread()
     }

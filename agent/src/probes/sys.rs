@@ -4,6 +4,7 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     path::{Path, PathBuf},
+    ptr,
 };
 
 /// Why a cgroup id has no path.
@@ -96,6 +97,58 @@ fn link(fd: BorrowedFd<'_>) -> rustix::io::Result<PathBuf> {
     Ok(PathBuf::from(std::ffi::OsString::from_vec(link.into_bytes())))
 }
 
+/// The first version of `struct perf_event_attr` of `linux/perf_event.h`, which every kernel takes: later members are 0.
+#[repr(C)]
+#[derive(Default)]
+struct PerfEventAttr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    bp_type: u32,
+    config1: u64,
+}
+
+/// `PERF_ATTR_SIZE_VER0`
+const ATTR_BYTES: u32 = 64;
+const _: () = assert!(size_of::<PerfEventAttr>() == ATTR_BYTES as usize);
+/// `PERF_FORMAT_TOTAL_TIME_RUNNING`: a read tells how long the event was counting.
+const TIME_RUNNING: u64 = 1 << 1;
+/// `PERF_FLAG_FD_CLOEXEC`
+const CLOEXEC: libc::c_ulong = 1 << 3;
+
+/// Opens a counting event of the PMU number `kind` on a CPU, for all that happens there.
+pub fn perf_event_open(kind: u32, config: u64, cpu: u32) -> io::Result<OwnedFd> {
+    let mut attr =
+        PerfEventAttr { kind, size: ATTR_BYTES, config, read_format: TIME_RUNNING, ..PerfEventAttr::default() };
+    let cpu = libc::c_int::try_from(cpu).map_err(|_| rustix::io::Errno::INVAL)?;
+    let (everybody, no_group): (libc::pid_t, libc::c_int) = (-1, -1);
+    let pointer = ptr::from_mut(&mut attr);
+    #[expect(unsafe_code, reason = "no safe wrapper of perf_event_open exists")]
+    // SAFETY: `pointer` is to a live `perf_event_attr` whose `size` tells its length; the kernel may write its `size` and no more.
+    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, pointer, everybody, cpu, no_group, CLOEXEC) };
+    let fd = libc::c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    #[expect(unsafe_code, reason = "the call above returns a raw descriptor")]
+    // SAFETY: the kernel just gave us `fd`, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The count of an event of [`perf_event_open`], and for how many nanoseconds it was counting; `None`: the event is in a
+/// state from which it does not return.
+pub fn perf_event_read(event: &OwnedFd) -> io::Result<Option<(u64, u64)>> {
+    let mut bytes = [0; 16];
+    if rustix::io::read(event, &mut bytes)? < bytes.len() {
+        return Ok(None);
+    }
+    let (count, running) = bytes.split_at(8);
+    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).ok();
+    Ok(number(count).zip(number(running)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -109,6 +162,20 @@ mod tests {
         assert!(matches!(of(libc::ESTALE), HandleError::Gone { id: 7 }));
         assert!(matches!(of(libc::EPERM), HandleError::Denied));
         assert!(matches!(of(libc::EOPNOTSUPP), HandleError::Failed { id: 7, .. }));
+    }
+
+    #[test]
+    fn an_event_of_a_cpu_counts_and_runs() {
+        // PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK
+        let event = match perf_event_open(1, 0, 0) {
+            Ok(event) => event,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let read = || perf_event_read(&event).expect("a count").expect("a living event");
+        let (before, after) = (read(), read());
+        assert!(after.0 > before.0 && after.1 > before.1, "{before:?} {after:?}");
+        let error = perf_event_open(u32::MAX - 1, 0, 0).expect_err("no such PMU");
+        assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "{error}");
     }
 
     #[test]

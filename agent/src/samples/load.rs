@@ -18,10 +18,19 @@ pub struct Load {
 impl Load {
     /// Busy share of the CPUs of a scope, 0 to 1; `None` without CPUs or time.
     pub fn share(&self, scope: Scope) -> Option<f64> {
-        let covered = self.places.iter().filter(|(place, _)| scope.covers(**place));
-        let (busy, cpus) = covered.fold((Nanos(0), 0), |(busy, cpus), (_, (time, more))| (busy + *time, cpus + more));
+        let (busy, cpus) = self.covered(scope);
         let whole = self.span.0.saturating_mul(cpus);
         (whole > 0).then(|| (busy.0 as f64 / whole as f64).min(1.0))
+    }
+
+    /// Busy time of all CPUs of a scope.
+    pub fn busy(&self, scope: Scope) -> Nanos {
+        self.covered(scope).0
+    }
+
+    fn covered(&self, scope: Scope) -> (Nanos, u64) {
+        let covered = self.places.iter().filter(|(place, _)| scope.covers(**place));
+        covered.fold((Nanos(0), 0), |(busy, cpus), (_, (time, more))| (busy + *time, cpus + more))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From counters at an instant to deltas over an interval. Pure.
 
 pub mod counter;
+pub mod cross_check;
 pub mod load;
 pub mod machine;
 mod reading;

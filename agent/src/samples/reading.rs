@@ -33,7 +33,7 @@ pub enum ZoneKind {
     Package,
     /// The memory of a package.
     Dram,
-    /// The whole server, modelled.
+    /// The whole server, modelled, or measured where no part of it is.
     Server,
     /// The whole platform (psys); contains the package.
     Platform,
@@ -132,10 +132,14 @@ pub struct ZoneInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnergySource {
+    /// The perf PMU `power`.
+    RaplPerf,
     /// `/sys/class/powercap`
     RaplPowercap,
-    /// Powercap emulated by a hypervisor.
+    /// Either of them emulated by a hypervisor.
     Vrapl,
+    /// Sensors of `/sys/class/hwmon`.
+    Hwmon,
     /// The power model.
     Model,
     /// Nothing.
@@ -146,8 +150,10 @@ impl EnergySource {
     /// The name metrics and `once --json` use.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::RaplPerf => "rapl_perf",
             Self::RaplPowercap => "rapl_powercap",
             Self::Vrapl => "vrapl",
+            Self::Hwmon => "hwmon",
             Self::Model => "model",
             Self::None => "none",
         }
@@ -156,7 +162,7 @@ impl EnergySource {
     /// How far the figures can be trusted.
     pub const fn quality(self) -> &'static str {
         match self {
-            Self::RaplPowercap => "measured",
+            Self::RaplPerf | Self::RaplPowercap | Self::Hwmon => "measured",
             Self::Vrapl | Self::Model => "modelled",
             Self::None => "missing",
         }
@@ -180,6 +186,9 @@ pub enum ZoneError {
     /// Try again at the next reading.
     #[error("the read failed, it is tried again")]
     Retry,
+    /// Its counter began anew elsewhere, and no later value continues an earlier one.
+    #[error("its counter began anew")]
+    Restarted,
     /// The zone vanished; it may come back.
     #[error("the zone is gone")]
     Gone,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Instant, ZoneInfo, ZoneKey, ZoneReading,
+    Instant, ZoneError, ZoneInfo, ZoneKey, ZoneReading,
     counter::{Bounds, Step, is_gap, step},
 };
 use crate::units::{Microjoules, Nanos, Watts};
@@ -46,8 +46,8 @@ impl UnknownReason {
 /// One zone's interval.
 ///
 /// `covered + Σ unknown` is the time between the readings that were settled. A span that ends in a
-/// failed read is settled by the next good read, which may lie in a later interval: then that
-/// interval covers more time than it lasts.
+/// failed read is settled by the next good read, if one comes before the next interval ends: then that
+/// interval covers more time than it lasts. If none does, the span is unknown, so that it shows while the fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZoneSample {
     /// Which zone.
@@ -105,7 +105,8 @@ impl ZoneTracker {
         let (energy, covered) = (tracked.sample.energy, tracked.sample.covered);
         match reading.counter {
             Ok(value) => tracked.good(value, reading.at, &bounds),
-            Err(_) => tracked.failed(reading.at, &bounds),
+            Err(ZoneError::Restarted) => tracked.restarted(reading.at),
+            Err(ZoneError::Retry | ZoneError::Gone | ZoneError::Denied) => tracked.failed(reading.at, &bounds),
         }
         let span = tracked.sample.covered.saturating_sub(covered);
         (span.0 > 0).then(|| tracked.sample.energy.saturating_sub(energy).over(span))
@@ -145,6 +146,8 @@ impl ZoneTracker {
 struct Tracked {
     last: Last,
     sample: ZoneSample,
+    /// Whether the last interval ended in a failed read, and no good one came since.
+    is_failing: bool,
 }
 
 /// Up to where the zone's time is settled.
@@ -160,7 +163,7 @@ enum Last {
 
 impl Tracked {
     fn new(key: ZoneKey) -> Self {
-        Self { last: Last::Nothing, sample: ZoneSample::new(key) }
+        Self { last: Last::Nothing, sample: ZoneSample::new(key), is_failing: false }
     }
 
     fn good(&mut self, value: Microjoules, at: Instant, bounds: &Bounds) {
@@ -179,6 +182,7 @@ impl Tracked {
             }
         }
         self.last = Last::Value { value, at, failed: None };
+        self.is_failing = false;
     }
 
     fn failed(&mut self, at: Instant, bounds: &Bounds) {
@@ -196,6 +200,17 @@ impl Tracked {
         };
     }
 
+    fn restarted(&mut self, at: Instant) {
+        match self.last {
+            Last::Nothing => {}
+            Last::Value { at: since, failed: None, .. } => self.sample.lost(UnknownReason::Reset, elapsed(since, at)),
+            Last::Value { at: since, failed: Some(_), .. } | Last::Unreadable { since } => {
+                self.sample.lost(UnknownReason::Error, elapsed(since, at));
+            }
+        }
+        self.last = Last::Unreadable { since: at };
+    }
+
     fn give_up(&mut self) {
         if let Last::Value { at: since, failed: Some(at), .. } = self.last {
             self.sample.lost(UnknownReason::Error, elapsed(since, at));
@@ -204,6 +219,10 @@ impl Tracked {
     }
 
     fn close(&mut self) -> ZoneSample {
+        if self.is_failing {
+            self.give_up();
+        }
+        self.is_failing = matches!(self.last, Last::Value { failed: Some(_), .. });
         let next = ZoneSample::new(self.sample.key);
         std::mem::replace(&mut self.sample, next)
     }

@@ -19,6 +19,7 @@ use crate::{
         sources::monotonic,
         stages::Stage,
         state::{Found, Saved, StateDir},
+        watch::ZoneHealth,
     },
     samples::EnergySource,
     telemetry::describe::{Host, MeterView, Telemetry, View},
@@ -202,7 +203,32 @@ impl Agent {
         }
     }
 
+    /// A zone that fails ends no measurement: said once, with its recovery.
+    fn say_zones(&mut self, zones: &[ZoneHealth]) {
+        for zone in zones {
+            let name = format!("meter.{}", zone.hw_id);
+            let Some(error) = zone.error else {
+                if let Some(times) = self.faults.clear(&name) {
+                    info!(times, zone = zone.hw_id, "the zone can be read again");
+                }
+                continue;
+            };
+            let text =
+                format!("{}: {error}; energy that no later read tells is unknown, other zones go on", zone.hw_id);
+            if self.faults.raise(name.clone(), &text) == Say::Text {
+                warn!(failed = zone.failed, "{text}");
+            }
+            for _ in 1..zone.failed {
+                let _counted = self.faults.raise(name.clone(), &text);
+            }
+        }
+    }
+
     fn say(&mut self, interval: &Interval) {
+        self.say_zones(&interval.meter);
+        for remark in self.pipeline.take_remarks() {
+            warn!("{remark}");
+        }
         for notice in self.exporter.notices() {
             match notice {
                 Notice::Recovered | Notice::Remark(_) | Notice::Gzip => info!("{notice}"),

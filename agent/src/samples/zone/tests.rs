@@ -102,6 +102,43 @@ fn an_error_that_lasts_too_long_is_unknown_time() {
     assert_eq!(only(&mut tracker), (100, [1, 0, 0, 10]));
 }
 
+fn restarted(tracker: &mut ZoneTracker, at: Instant) {
+    let info = zone(0);
+    tracker.observe(&info, &ZoneReading { key: info.key, at, counter: Err(ZoneError::Restarted) });
+}
+
+#[test]
+fn a_counter_that_began_anew_is_not_compared_with_what_it_was() {
+    let mut tracker = ZoneTracker::default();
+    good(&mut tracker, 0, second(0), 100);
+    restarted(&mut tracker, second(2));
+    good(&mut tracker, 0, second(2), 150);
+    good(&mut tracker, 0, second(3), 170);
+    assert_eq!(only(&mut tracker), (20, [1, 2, 0, 0]), "150 is no 50 more than 100");
+    failed(&mut tracker, 0, second(4));
+    restarted(&mut tracker, second(6));
+    good(&mut tracker, 0, second(6), 0);
+    assert_eq!(only(&mut tracker), (0, [0, 0, 0, 3]));
+}
+
+#[test]
+fn an_error_shows_while_it_lasts() {
+    let mut tracker = ZoneTracker::default();
+    good(&mut tracker, 0, second(0), 100);
+    failed(&mut tracker, 0, second(4));
+    assert_eq!(only(&mut tracker), (0, [0; 4]), "the next read may still tell");
+    failed(&mut tracker, 0, second(8));
+    assert_eq!(only(&mut tracker), (0, [0, 0, 0, 8]), "a whole interval without one good read");
+    failed(&mut tracker, 0, second(12));
+    assert_eq!(only(&mut tracker), (0, [0, 0, 0, 4]));
+    good(&mut tracker, 0, second(13), 900);
+    good(&mut tracker, 0, second(14), 950);
+    failed(&mut tracker, 0, second(16));
+    assert_eq!(only(&mut tracker), (50, [1, 0, 0, 1]));
+    good(&mut tracker, 0, second(17), 980);
+    assert_eq!(only(&mut tracker), (30, [3, 0, 0, 0]), "a new fault is made good again");
+}
+
 #[test]
 fn a_gap_behind_failed_reads_is_an_error() {
     let mut tracker = ZoneTracker::default();
