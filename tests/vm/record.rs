@@ -1,0 +1,111 @@
+//! A scenario's figures: kept for the host, printed, and judged.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{
+    outcome::{Outcome, ZONES},
+    thresholds::{CONSERVATION, UNATTRIBUTED},
+    world::SOCKETS,
+};
+
+/// What one scenario found.
+pub struct Record {
+    name: &'static str,
+    title: &'static str,
+    rows: Vec<Value>,
+    notes: Vec<String>,
+    missed: Vec<String>,
+}
+
+impl Record {
+    /// `name` is the test's; `title` is for people.
+    pub const fn new(name: &'static str, title: &'static str) -> Self {
+        Self { name, title, rows: Vec::new(), notes: Vec::new(), missed: Vec::new() }
+    }
+
+    /// Compares the energy of a cgroup, zone by zone.
+    pub fn cgroup(&mut self, what: &str, outcome: &Outcome, path: &str, allowed: f64) {
+        for zone in ZONES {
+            self.row(what, zone, outcome.truth(path, zone), outcome.told(path, zone), Some(allowed));
+        }
+    }
+
+    /// Compares cgroups of a kind: all of them together, and the one that is furthest from its truth.
+    pub fn cgroups(&mut self, what: &str, outcome: &Outcome, paths: &[String], allowed: f64) {
+        for zone in ZONES {
+            let pairs = || paths.iter().map(|path| (outcome.truth(path, zone), outcome.told(path, zone)));
+            let sum = pairs().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+            self.row(&format!("{what}, all {}", paths.len()), zone, sum.0, sum.1, Some(allowed));
+            let worst = pairs().max_by(|a, b| error(*a).abs().total_cmp(&error(*b).abs())).unwrap();
+            self.row(&format!("{what}, the worst"), zone, worst.0, worst.1, Some(allowed));
+        }
+    }
+
+    /// Compares two figures in microjoules; without a limit they are only shown.
+    pub fn row(&mut self, what: &str, zone: &str, truth: i64, told: i64, allowed: Option<f64>) {
+        let off = error((truth, told));
+        let is_missed = allowed.is_some_and(|allowed| off.is_nan() || off.abs() > allowed);
+        if is_missed {
+            self.missed.push(format!("{what}, {zone}: {told} µJ, the truth is {truth} µJ"));
+        }
+        println!("{what}, {zone}: {told} µJ, truth {truth} µJ, {:+.3} %{}", 100.0 * off, mark(is_missed));
+        self.rows
+            .push(json!({ "workload": what, "zone": zone, "truth_uj": truth, "told_uj": told, "allowed": allowed }));
+    }
+
+    /// Something that must hold besides.
+    pub fn holds(&mut self, what: String, held: bool) {
+        println!("{what}{}", mark(!held));
+        if !held {
+            self.missed.push(what.clone());
+        }
+        self.notes.push(what);
+    }
+
+    /// The books close, and nearly nothing is without an owner.
+    pub fn books(&mut self, outcome: &Outcome) {
+        for zone in ZONES {
+            let books = outcome.books(zone);
+            let off = books.workloads + books.idle + books.residual - books.measured;
+            let held = off.abs() <= CONSERVATION && books.residual == 0 && books.measured > 0;
+            self.holds(
+                format!(
+                    "{zone}: {} µJ measured; workloads, idle and residual ({} µJ) differ from that by {off} µJ",
+                    books.measured, books.residual
+                ),
+                held,
+            );
+            let share = books.unattributed as f64 / books.workloads.max(1) as f64;
+            let text = format!("{zone}: {} µJ without an owner, {:.4} %", books.unattributed, 100.0 * share);
+            self.holds(text, share <= UNATTRIBUTED);
+        }
+    }
+
+    /// Each meter was read in full: no wrap was missed, none invented.
+    pub fn meters(&mut self, outcome: &Outcome) {
+        for (zone, socket) in ZONES.into_iter().flat_map(|zone| (0..SOCKETS).map(move |socket| (zone, socket))) {
+            let (told, [least, most]) = (outcome.measured(zone, socket), outcome.counted(zone, socket));
+            let held = told >= least - CONSERVATION && told <= most + CONSERVATION;
+            self.holds(format!("{zone}-{socket}: {told} µJ measured, {least} to {most} µJ counted"), held);
+        }
+    }
+
+    /// Keeps everything, then fails if anything was missed.
+    pub fn judge(self) {
+        if let Some(folder) = std::env::var_os("WATTRACE_VM_OUT") {
+            let record = json!({ "title": self.title, "rows": self.rows, "notes": self.notes, "missed": self.missed });
+            fs::write(PathBuf::from(folder).join(format!("{}.json", self.name)), record.to_string()).unwrap();
+        }
+        assert!(self.missed.is_empty(), "{}: {:#?}", self.title, self.missed);
+    }
+}
+
+fn error((truth, told): (i64, i64)) -> f64 {
+    (told - truth) as f64 / truth as f64
+}
+
+const fn mark(is_missed: bool) -> &'static str {
+    if is_missed { " MISSED" } else { "" }
+}

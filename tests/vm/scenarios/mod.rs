@@ -1,0 +1,6 @@
+//! Every scenario is a test: its loads, the agent beside them, and what of the truth it is held to.
+
+mod bursts;
+mod moves;
+mod sockets;
+mod steady;
