@@ -4,7 +4,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::unchecked_time_subtraction,
     clippy::indexing_slicing,
     unreachable_pub,
     reason = "a test that cannot go on fails, and it starts loads and measures time"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wattrace_tests::simulator::{Parts, Row, Truth};
+use wattrace_tests::simulator::{Owner, Parts, Truth};
 
 use crate::{
     received::{Point, Series},
@@ -41,8 +41,12 @@ impl Outcome {
 
     /// What a cgroup used since the agent measures.
     pub fn truth(&self, cgroup: &str, zone: &str) -> i64 {
-        let used = |truth: &Truth| truth.of_path(cgroup).map(|row: &Row| part(row.active, zone)).sum::<u128>();
-        microjoules(used(&self.end[1]) - used(&self.begin[1]))
+        microjoules(used(&self.end[1], cgroup, zone) - used(&self.begin[1], cgroup, zone))
+    }
+
+    /// Owners in the truth that it has no path of.
+    pub fn nameless(&self) -> Vec<Owner> {
+        self.end[1].rows.iter().filter(|row| row.path.is_empty()).map(|row| row.owner).collect()
     }
 
     /// What a receiver knows of it; 0 when it was never told of it.
@@ -110,6 +114,15 @@ impl Outcome {
         let values = self.last.values().filter(|point| is_wanted(point)).filter_map(|point| point.value);
         values.map(of_joules).sum()
     }
+}
+
+/// What a cgroup used in a kind of zone since the truth was reset.
+pub fn microjoules_of(truth: &Truth, cgroup: &str, zone: &str) -> i64 {
+    microjoules(used(truth, cgroup, zone))
+}
+
+fn used(truth: &Truth, cgroup: &str, zone: &str) -> u128 {
+    truth.of_path(cgroup).map(|row| part(row.active, zone)).sum()
 }
 
 fn part(parts: Parts, zone: &str) -> u128 {

@@ -17,8 +17,8 @@ use crate::{
 
 /// Physical packages of the machine.
 pub const SOCKETS: u32 = 2;
-/// Watts of a busy CPU, by socket: they differ, or a mistaken socket would not be seen.
-const BUSY_UW: [u32; 2] = [10_000_000, 25_000_000];
+/// µW of a busy CPU, by socket: they differ, or a mistaken socket would not be seen.
+pub const BUSY_UW: [u32; 2] = [10_000_000, 25_000_000];
 const DRAM_BUSY_UW: [u32; 2] = [1_500_000, 2_500_000];
 
 /// A simulator, a receiver, and what the agent is to be told.
@@ -89,6 +89,8 @@ impl Measured {
 /// Lets a process run on these CPUs alone.
 pub fn pin(pid: u32, cpus: &[usize]) {
     let mut set = CpuSet::new();
-    cpus.iter().for_each(|cpu| set.set(*cpu));
+    for cpu in cpus {
+        set.set(*cpu);
+    }
     sched_setaffinity(Pid::from_raw(pid.try_into().unwrap()), &set).unwrap();
 }

@@ -99,18 +99,20 @@ pub fn missing() -> Vec<String> {
     absent.map(|(tool, package)| format!("{tool} (Debian package {package})")).collect()
 }
 
-/// What `cargo xtask test` runs: some live tests on two kernels, or all on all.
+/// What `cargo xtask test` runs: of each suite a few tests on two kernels, or all on all.
 pub fn part(report: &mut Report, long: bool) {
     const NAME: &str = "vm";
     let missing = missing();
     if !missing.is_empty() {
-        report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
-    } else if long {
-        let choice = Choice { arguments: &[], long, deadline: LONG_DEADLINE };
-        live::run(report, &kernels::SERIES.map(str::to_owned), &choice);
-    } else {
-        let arguments = &live::SHORT.map(str::to_owned);
-        let choice = Choice { arguments, long, deadline: SHORT_DEADLINE };
-        live::run(report, &live::SHORT_KERNELS.map(str::to_owned), &choice);
+        return report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
     }
+    let texts = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let form = |short: &[&str], whole: &[&str]| texts(if long { whole } else { short });
+    let deadline = if long { LONG_DEADLINE } else { SHORT_DEADLINE };
+    let arguments = form(&live::SHORT, &[]);
+    let choice = Choice { arguments: &arguments, long, deadline };
+    live::run(report, &form(&live::SHORT_KERNELS, &kernels::SERIES), &choice);
+    let arguments = form(&accuracy::SHORT, &[]);
+    let choice = accuracy::Choice { arguments: &arguments, write: false, deadline };
+    accuracy::run(report, &form(&accuracy::SHORT_KERNELS, &accuracy::KERNELS), &choice);
 }
