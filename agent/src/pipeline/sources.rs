@@ -121,7 +121,7 @@ impl Sources {
             return Ok(Reading { at: clock::now(), cpus, times: Vec::new() });
         };
         settle(programs, &self.root);
-        let read = programs.times.read(clock::monotonic);
+        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
         Ok(Reading { at: clock::now(), cpus: self.placed(&read.cpus), times: read.times })
     }
 
@@ -131,7 +131,7 @@ impl Sources {
         let cpus = match &mut self.sched {
             Sched::Btf(programs) => {
                 settle(programs, &self.root);
-                let totals = programs.times.totals(clock::monotonic);
+                let totals = programs.times.totals(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
                 self.placed(&totals)
             }
             Sched::Off(_) => self.stat()?,

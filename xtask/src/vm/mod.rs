@@ -10,6 +10,7 @@ use anyhow::{Result, ensure};
 use self::live::Choice;
 use crate::{report::Report, shell, test};
 
+mod accuracy;
 mod channel;
 mod debian;
 pub mod guest;
@@ -17,6 +18,7 @@ pub mod headers;
 pub mod kernels;
 mod live;
 pub mod machine;
+mod page;
 pub mod programs;
 
 /// Programs that every suite needs, and the Debian packages that have them.
@@ -32,6 +34,7 @@ const LONG_DEADLINE: Duration = Duration::from_secs(5400);
   cargo xtask vm live                               the live tests on every kernel of the matrix, one after the other
   cargo xtask vm --kernel 6.12 live                 on one
   cargo xtask vm --kernel 5.10 live sched:: loader  those tests that have one of these in their name
+  cargo xtask vm accuracy --write                   every scenario with a simulated meter, and the page of its figures
 
 Needs qemu-system-x86_64, a static busybox and apt (`cargo xtask setup --vm`), and no rights. Kernels are Debian's for cloud
 machines, downloaded from this machine's Debian mirror and unpacked into $WATTRACE_TOOLS (default ~/.local/wattrace-tools);
@@ -58,19 +61,33 @@ enum Suite {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filters: Vec<String>,
     },
+    /// The daemon against the truth of a simulated meter, workload by workload
+    Accuracy {
+        /// Replace docs/accuracy.md by the figures of this run
+        #[arg(long)]
+        write: bool,
+        /// Parts of the names of scenarios
+        filters: Vec<String>,
+    },
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let missing = missing();
     ensure!(missing.is_empty(), "missing: {}; run `cargo xtask setup --vm`", missing.join(", "));
-    let all = || kernels::SERIES.map(str::to_owned).to_vec();
-    let series = if args.kernel.is_empty() { all() } else { args.kernel.clone() };
+    let deadline = Duration::from_secs(60 * args.deadline);
+    let series = |all: &[&str]| {
+        if args.kernel.is_empty() { all.iter().map(ToString::to_string).collect() } else { args.kernel.clone() }
+    };
     let mut report = Report::new(std::env::var("CI").is_ok_and(|value| value == "true"));
     match &args.suite {
         Suite::Live { filters } => {
-            let deadline = Duration::from_secs(60 * args.deadline);
-            live::run(&mut report, &series, &Choice { arguments: filters, long: args.long, deadline });
+            let choice = Choice { arguments: filters, long: args.long, deadline };
+            live::run(&mut report, &series(&kernels::SERIES), &choice);
+        }
+        Suite::Accuracy { write, filters } => {
+            let choice = accuracy::Choice { arguments: filters, write: *write, deadline };
+            accuracy::run(&mut report, &series(&accuracy::KERNELS), &choice);
         }
     }
     Ok(test::close(&report))
@@ -82,18 +99,20 @@ pub fn missing() -> Vec<String> {
     absent.map(|(tool, package)| format!("{tool} (Debian package {package})")).collect()
 }
 
-/// What `cargo xtask test` runs: some live tests on two kernels, or all on all.
+/// What `cargo xtask test` runs: of each suite a few tests on two kernels, or all on all.
 pub fn part(report: &mut Report, long: bool) {
     const NAME: &str = "vm";
     let missing = missing();
     if !missing.is_empty() {
-        report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
-    } else if long {
-        let choice = Choice { arguments: &[], long, deadline: LONG_DEADLINE };
-        live::run(report, &kernels::SERIES.map(str::to_owned), &choice);
-    } else {
-        let arguments = &live::SHORT.map(str::to_owned);
-        let choice = Choice { arguments, long, deadline: SHORT_DEADLINE };
-        live::run(report, &live::SHORT_KERNELS.map(str::to_owned), &choice);
+        return report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
     }
+    let texts = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let form = |short: &[&str], whole: &[&str]| texts(if long { whole } else { short });
+    let deadline = if long { LONG_DEADLINE } else { SHORT_DEADLINE };
+    let arguments = form(&live::SHORT, &[]);
+    let choice = Choice { arguments: &arguments, long, deadline };
+    live::run(report, &form(&live::SHORT_KERNELS, &kernels::SERIES), &choice);
+    let arguments = form(&accuracy::SHORT, &[]);
+    let choice = accuracy::Choice { arguments: &arguments, write: false, deadline };
+    accuracy::run(report, &form(&accuracy::SHORT_KERNELS, &accuracy::KERNELS), &choice);
 }

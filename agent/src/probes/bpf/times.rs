@@ -125,21 +125,23 @@ impl TimeMaps {
         (first..self.lost.len()).step_by(COUNTERS_PER_CPU as usize).map(|at| self.lost.load(at, 0)).sum()
     }
 
-    /// Reads every CPU. `monotonic` reads `CLOCK_MONOTONIC`: it is called inside each CPU's reading.
-    pub fn read(&mut self, monotonic: impl Fn() -> Nanos) -> TimesReading {
+    /// Reads every CPU. `monotonic` reads `CLOCK_MONOTONIC`: it is called inside each CPU's reading. The last switch of a
+    /// CPU that goes offline is not told: what was open then is over.
+    pub fn read(&mut self, monotonic: impl Fn() -> Nanos, is_online: impl Fn(u32) -> bool) -> TimesReading {
         let mut reading = TimesReading::default();
-        for cpu in 0..self.cpus.len() {
-            self.read_cpu(cpu, &monotonic, &mut reading);
+        for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
+            self.read_cpu(cpu, &|| if is_online(number) { monotonic() } else { Nanos(0) }, &mut reading);
         }
         self.ask_for_clock_pairs();
         reading
     }
 
     /// What every CPU did, whoever kept it busy.
-    pub fn totals(&mut self, monotonic: impl Fn() -> Nanos) -> Vec<CpuTotals> {
+    pub fn totals(&mut self, monotonic: impl Fn() -> Nanos, is_online: impl Fn(u32) -> bool) -> Vec<CpuTotals> {
         let cpus = 0..self.cpus.len();
         let totals = (0u32..).zip(cpus).map(|(number, cpu)| {
-            let slot = self.slot(cpu, &monotonic).filter(|slot| slot.last != 0);
+            let slot = self.slot(cpu, || if is_online(number) { monotonic() } else { Nanos(0) });
+            let slot = slot.filter(|slot| slot.last != 0);
             let busy_idle = slot.map(|slot| self.busy_idle(number, slot));
             CpuTotals { cpu: number, busy_idle: busy_idle.map(|(busy, idle, _)| (Nanos(busy), Nanos(idle))) }
         });

@@ -1,0 +1,9 @@
+//! Every scenario is a test: its loads, the agent beside them, and what of the truth it is held to.
+
+mod bursts;
+mod meters;
+mod moves;
+mod restarts;
+mod rights;
+mod sockets;
+mod steady;

@@ -1,0 +1,101 @@
+//! The truth suite: what the agent tells of each workload, against a simulated meter that knows who used what.
+//!
+//! A machine of two sockets with the powercap simulator; the scenarios and their thresholds are in `tests/vm`. What comes
+//! back are figures, one file for each scenario, which become a page.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    headers, kernels,
+    machine::{Boot, Machine},
+    page::{self, Figures},
+    programs::Programs,
+};
+use crate::{
+    report::Report,
+    shell::{self, say},
+};
+
+/// Kernels of the short form.
+pub(super) const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
+/// Those that have headers to build the simulator against.
+pub(super) const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "7.3"];
+/// Scenarios of the short form.
+pub(super) const SHORT: [&str; 4] =
+    ["two_spinners", "many_short_processes", "a_zone_that_starts_again", "an_agent_that_is_killed"];
+/// A CPU of each socket for loads, and one for everything else.
+const CPUS: &str = "4,sockets=2,cores=2";
+
+/// Which scenarios run, and what becomes of their figures.
+pub(super) struct Choice<'a> {
+    /// Arguments of the test program: parts of names.
+    pub(super) arguments: &'a [String],
+    /// Write the page.
+    pub(super) write: bool,
+    /// How long one machine may take.
+    pub(super) deadline: Duration,
+}
+
+/// One part of the report per kernel.
+pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
+    let programs = match Programs::build("vm") {
+        Ok(programs) => programs,
+        Err(error) => return report.check("vm accuracy", || Err(error)),
+    };
+    let mut figures = Figures::new();
+    for series in series {
+        report.tests(&format!("vm {series} accuracy"), || {
+            let kernel = kernels::fetch(series)?;
+            let boot = Boot {
+                kernel: &kernel,
+                machine: &Machine { cpus: CPUS.to_owned(), modules: vec![simulator(series)?], ..Machine::default() },
+                files: programs.files()?,
+                command: programs.command(choice.arguments)?,
+                environment: programs.environment(false)?,
+                deadline: choice.deadline,
+            };
+            let end = boot.run()?;
+            figures.insert(kernel.release, scenarios(&end.records)?);
+            Ok(end.outcome)
+        });
+    }
+    if choice.write {
+        report.check("docs/accuracy.md", || page::write(&figures).map(|()| true));
+    }
+}
+
+fn scenarios(records: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, page::Scenario>> {
+    let read = |(name, bytes): (&String, &Vec<u8>)| {
+        let scenario = page::Scenario::read(bytes).with_context(|| format!("the guest's figures in {name}"))?;
+        Ok((name.trim_end_matches(".json").to_owned(), scenario))
+    };
+    records.iter().map(read).collect()
+}
+
+/// The simulator's module for a kernel, built in a copy of its sources.
+fn simulator(series: &str) -> Result<PathBuf> {
+    let folder = shell::target().join("vm").join(series).join("simulator");
+    copy(&shell::root().join("tests/vm/simulator"), &folder)?;
+    headers::build_modules(series, &folder)?;
+    let module = folder.join("wattrace_sim.ko");
+    say(format_args!("vm: built {}", module.display()));
+    Ok(module)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::remove_dir_all(to).ok();
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))
+            .with_context(|| format!("cannot copy {}", entry.path().display()))?;
+    }
+    Ok(())
+}
