@@ -6,16 +6,14 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use serde::Serialize;
 
 use crate::{
-    clock, config,
+    config,
     pipeline::{
-        factors,
-        meter::{self, Chosen, Meter},
+        factors, meter,
         sources::{Sched, Sources},
     },
     probes::{
@@ -23,14 +21,9 @@ use crate::{
         cgroupfs::{self, Mode},
         lockdown,
     },
-    samples::{EnergySource, ZoneReading, load::Load},
 };
 
-/// How long a meter is given to advance.
-const METER_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Readings after which perf and powercap are not compared: the machine is too busy.
-const COMPARISONS: u32 = 5;
+mod energy;
 
 /// Bits of the capabilities that are used, by name; the meter's is the last.
 const CAPABILITIES: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_DAC_READ_SEARCH", 2)];
@@ -123,7 +116,7 @@ fn findings(root: &Path, kernel_programs: bool) -> Vec<Finding> {
         findings.push(rights(root, &[meter]));
     }
     findings.push(sched(root, kernel_programs));
-    findings.extend(energy(meter::choose(root, &config::Energy::default())));
+    findings.extend(energy::findings(meter::choose(root, &config::Energy::default())));
     findings.extend(carbon(root));
     findings
 }
@@ -213,79 +206,6 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
             finding(CHECK, level, format!("off, nothing per workload: {reason}"))
         }
     }
-}
-
-fn energy(mut chosen: Chosen) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        chosen.passed_over.iter().map(|reason| finding("meter", Level::Note, reason.clone())).collect();
-    let lost = chosen.not_measured().into_iter();
-    findings.extend(lost.map(|zone| finding("meter", Level::Degraded, format!("not measured: {zone}"))));
-    let (level, text) = match &chosen.meter {
-        Meter::Perf(_) | Meter::Powercap(_) | Meter::Hwmon(_) => {
-            findings.extend(compared(&mut chosen));
-            advances(&mut chosen.meter)
-        }
-        Meter::Model(model) => {
-            let model = &model.model;
-            let share = model.uncertainty * 100.0;
-            (Level::Degraded, format!("no meter: energy is modelled, ±{share:.0} %: {}", model.description))
-        }
-        Meter::None if chosen.processor.is_none() => (Level::Degraded, "energy is unknown".to_owned()),
-        Meter::None => (Level::Degraded, "energy is unknown: set energy.idle_watts and energy.max_watts".to_owned()),
-    };
-    findings.push(finding("energy", level, text));
-    findings
-}
-
-/// Whether two interfaces to the same counters tell the same; nothing where there is one.
-fn compared(chosen: &mut Chosen) -> Vec<Finding> {
-    let Some(witness) = &mut chosen.witness else { return Vec::new() };
-    for _ in 0..COMPARISONS {
-        let since = clock::now();
-        let readings = chosen.meter.read(clock::now, &Load::default(), &|_| true);
-        match witness.observe(since, (chosen.meter.zones(), &readings), clock::now) {
-            None => crate::pipeline::sources::pause(METER_PATIENCE),
-            Some(apart) if apart.is_empty() => {
-                return vec![finding("meter", Level::Ok, "perf and powercap tell the same, within 2 %")];
-            }
-            Some(apart) => {
-                return apart.iter().map(|zone| finding("meter", Level::Degraded, zone.to_string())).collect();
-            }
-        }
-    }
-    let slow = "perf and powercap cannot be compared: one reading takes too long";
-    vec![finding("meter", Level::Note, slow)]
-}
-
-/// Reads a meter until every zone has moved, or patience ends.
-fn advances(meter: &mut Meter) -> (Level, String) {
-    let first = meter.read(clock::now, &Load::default(), &|_| true);
-    let deadline = clock::monotonic().0 + u64::try_from(METER_PATIENCE.as_nanos()).unwrap_or(u64::MAX);
-    let mut last = first.clone();
-    while clock::monotonic().0 < deadline && (0..first.len()).any(|at| is_stuck(&first, &last, at)) {
-        crate::pipeline::sources::pause(Duration::from_millis(50));
-        last = meter.read(clock::now, &Load::default(), &|_| true);
-    }
-    // Readings come in the order of the zones.
-    let names = |is: &dyn Fn(usize) -> bool| {
-        let zones = meter.zones().iter().enumerate().filter(|(at, _)| is(*at));
-        zones.map(|(_, zone)| zone.hw_id.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    let unreadable = names(&|at| last.get(at).is_some_and(|zone| zone.counter.is_err()));
-    let stuck = names(&|at| is_stuck(&first, &last, at));
-    let source = meter.source();
-    if !unreadable.is_empty() {
-        return (Level::Degraded, format!("{}: {unreadable} cannot be read", source.name()));
-    }
-    if !stuck.is_empty() {
-        return (Level::Degraded, format!("{}: {stuck} did not advance within a second", source.name()));
-    }
-    let level = if source == EnergySource::Vrapl { Level::Note } else { Level::Ok };
-    (level, format!("{} ({}): {} zones, all advance", source.name(), source.quality(), last.len()))
-}
-
-fn is_stuck(first: &[ZoneReading], last: &[ZoneReading], at: usize) -> bool {
-    first.get(at).map(|zone| &zone.counter) == last.get(at).map(|zone| &zone.counter)
 }
 
 fn carbon(root: &Path) -> Vec<Finding> {

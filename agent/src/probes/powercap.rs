@@ -118,7 +118,11 @@ impl Powercap {
         let Self { class, zones, meters, .. } = self;
         let there = LazyCell::new(|| tree::find(class).unwrap_or_default().zones);
         let locate = |key| there.iter().find(|zone| zone.info.key == key).map(|zone| zone.path.join(COUNTER));
-        let read = |meter: &mut Meter| ZoneReading { key: meter.key, at: now(), counter: meter.read(locate) };
+        let read = |meter: &mut Meter| {
+            let counter = meter.read(locate);
+            // Not before: a zone that is looked for anew is read late.
+            ZoneReading { key: meter.key, at: now(), counter }
+        };
         zones.iter().zip(meters).filter(|(zone, _)| due(zone)).map(|(_, meter)| read(meter)).collect()
     }
 }

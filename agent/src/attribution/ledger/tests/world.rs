@@ -133,6 +133,10 @@ pub(super) struct Truth {
 
 #[derive(Debug, Default)]
 struct Meter {
+    /// The last read failed.
+    is_failing: bool,
+    /// The last interval ended so, and no good read came since.
+    failed_before: bool,
     /// Value the counter shows, before it wraps.
     raw: u64,
     /// Used since the last good read.
@@ -234,7 +238,10 @@ impl World {
         let now = self.now;
         let read = |(at, (zone, meter)): (usize, &mut (ZoneInfo, Meter))| {
             let counter = match fates(at) {
-                Fate::Failed(error) => Err(error),
+                Fate::Failed(error) => {
+                    meter.is_failing = true;
+                    Err(error)
+                }
                 Fate::Fine | Fate::Reset => Ok(meter.read(zone, now)),
             };
             (zone.clone(), ZoneReading { key: zone.key, at: now, counter })
@@ -253,6 +260,11 @@ impl World {
             *self.truth.cpu.entry(cgroup).or_default() += nanos;
         }
         for (zone, meter) in &mut self.meters {
+            // A whole interval without a good read: what a later one tells is not booked.
+            if let Some((continues, _)) = meter.last.as_mut().filter(|_| meter.failed_before) {
+                *continues = false;
+            }
+            meter.failed_before = meter.is_failing;
             let (energy, millis) = std::mem::take(&mut meter.open);
             let (measured, idle) = self.truth.energy.entry(zone.key).or_default();
             *measured += energy;
@@ -273,6 +285,7 @@ impl World {
 
 impl Meter {
     fn read(&mut self, zone: &ZoneInfo, now: Instant) -> Microjoules {
+        (self.is_failing, self.failed_before) = (false, false);
         if let Some((true, since)) = self.last {
             let awake = now.monotonic.0 - since.monotonic.0;
             let slept = now.boottime.0 - since.boottime.0 > awake;
