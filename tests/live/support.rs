@@ -105,6 +105,9 @@ impl Load {
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut load = Self { child, out };
         assert_eq!(load.line(), "ready\n");
+        // One that is moved while it still runs keeps its old cgroup until it is switched out: maybe to its end.
+        let stat = format!("/proc/{}/stat", load.child.id());
+        until("the load waits", || fs::read_to_string(&stat).unwrap().contains(") S "));
         load
     }
 

@@ -6,6 +6,8 @@
 //! unchanged sequence number. Whatever else moved shows up in the next reading: counters only grow,
 //! nothing is read twice.
 
+use std::collections::BTreeMap;
+
 use aya::maps::{MapData, PerCpuHashMap};
 use wattrace_common::{
     cost::CpuCost,
@@ -32,6 +34,8 @@ pub struct TimeMaps {
     pub(super) overflow: Overflow,
     /// Run-queue clock up to which each CPU was accounted: an estimate never falls behind it.
     reached: Vec<u64>,
+    /// CPUs that were offline at the last reading and have not switched since, with their sequence number then.
+    stopped: BTreeMap<u32, u64>,
     /// Readings of a CPU whose state kept changing: its open slice is one reading late.
     torn: u64,
     /// The descriptors behind the mappings; the programs hold the maps too.
@@ -86,7 +90,7 @@ impl TimeMaps {
         data: Vec<MapData>,
     ) -> Self {
         let reached = vec![0; cpus.len()];
-        Self { cpus, times, lost, costs, overflow, reached, torn: 0, _data: data }
+        Self { cpus, times, lost, costs, overflow, reached, stopped: BTreeMap::new(), torn: 0, _data: data }
     }
 
     /// Asks each CPU for a clock pair at its next switch.
@@ -130,7 +134,8 @@ impl TimeMaps {
     pub fn read(&mut self, monotonic: impl Fn() -> Nanos, is_online: impl Fn(u32) -> bool) -> TimesReading {
         let mut reading = TimesReading::default();
         for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
-            self.read_cpu(cpu, &|| if is_online(number) { monotonic() } else { Nanos(0) }, &mut reading);
+            let is_running = self.is_running(number, &is_online);
+            self.read_cpu(cpu, &|| if is_running { monotonic() } else { Nanos(0) }, &mut reading);
         }
         self.ask_for_clock_pairs();
         reading
@@ -140,7 +145,8 @@ impl TimeMaps {
     pub fn totals(&mut self, monotonic: impl Fn() -> Nanos, is_online: impl Fn(u32) -> bool) -> Vec<CpuTotals> {
         let cpus = 0..self.cpus.len();
         let totals = (0u32..).zip(cpus).map(|(number, cpu)| {
-            let slot = self.slot(cpu, || if is_online(number) { monotonic() } else { Nanos(0) });
+            let is_running = self.is_running(number, &is_online);
+            let slot = self.slot(cpu, || if is_running { monotonic() } else { Nanos(0) });
             let slot = slot.filter(|slot| slot.last != 0);
             let busy_idle = slot.map(|slot| self.busy_idle(number, slot));
             CpuTotals { cpu: number, busy_idle: busy_idle.map(|(busy, idle, _)| (Nanos(busy), Nanos(idle))) }
@@ -148,6 +154,20 @@ impl TimeMaps {
         let totals = totals.collect();
         self.ask_for_clock_pairs();
         totals
+    }
+
+    /// Whether time passes in a CPU's open slice: it is online, and has switched since it was last seen offline.
+    fn is_running(&mut self, number: u32, is_online: impl Fn(u32) -> bool) -> bool {
+        let seq = self.cpus.load(number as usize, word!(CpuSlot, seq));
+        if !is_online(number) {
+            self.stopped.insert(number, seq);
+            return false;
+        }
+        let is_running = self.stopped.get(&number) != Some(&seq);
+        if is_running {
+            self.stopped.remove(&number);
+        }
+        is_running
     }
 
     fn read_cpu(&mut self, cpu: usize, monotonic: &impl Fn() -> Nanos, reading: &mut TimesReading) {
