@@ -23,13 +23,8 @@ use crate::{
     shell::{self, say},
 };
 
-/// Kernels of the short form.
-pub(super) const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
 /// Those that have headers to build the simulator against.
 pub(super) const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "7.3"];
-/// Scenarios of the short form.
-pub(super) const SHORT: [&str; 4] =
-    ["two_spinners", "many_short_processes", "a_zone_that_starts_again", "an_agent_that_is_killed"];
 /// A CPU of each socket for loads, and one for everything else.
 const CPUS: &str = "4,sockets=2,cores=2";
 
