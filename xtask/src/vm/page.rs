@@ -14,8 +14,8 @@ const HEAD: &str = "<!-- Written by `cargo xtask vm accuracy --write`. Do not ed
 
 The daemon runs in a virtual machine of two sockets whose powercap zones are simulated: busy CPUs cost 10 W on one socket and
 25 W on the other, memory 1.5 W and 2.5 W, and the simulator, a kernel module, keeps its own account of who used what. The
-figures are what a receiver was told over OTLP in the end, as sums. Machines are emulated in software on a busy host: the
-errors are upper bounds.
+figures are what a receiver was told over OTLP in the end, as sums. Machines are emulated in
+software, which adds errors of its own.
 
 Every scenario is also held to this: workloads, idle and residual of a zone add up to what its meter counted, to the
 microjoule; that is what was counted between two truths around the agent's first and last reading.
