@@ -9,20 +9,6 @@ use super::{
 };
 use crate::report::Report;
 
-/// Kernels of the short form: the oldest supported, and the one of Debian's stable release.
-pub(super) const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
-/// Tests of the short form: each stands for a group.
-pub(super) const SHORT: [&str; 8] = [
-    "loader::",
-    "sched::two_cgroups_with_known_use",
-    "sched::cgroups_that_die",
-    "sched::a_thread_that_is_never_switched_out",
-    "binary::once_closes_its_books",
-    "binary::two_capabilities_are_enough",
-    "daemon::clock::",
-    "daemon::signals::sigterm_delivers",
-];
-
 /// Which tests run, and how.
 pub(super) struct Choice<'a> {
     /// Arguments of the test program: parts of names.

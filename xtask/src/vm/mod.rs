@@ -24,8 +24,7 @@ pub mod programs;
 /// Programs that every suite needs, and the Debian packages that have them.
 pub const TOOLS: [(&str, &str); 2] = [(machine::EMULATOR, "qemu-system-x86"), (machine::BUSYBOX, "busybox-static")];
 
-/// When a machine is given up, in the forms that `cargo xtask test` runs.
-const SHORT_DEADLINE: Duration = Duration::from_secs(600);
+/// When a machine is given up, in the form that `cargo xtask test --long` runs.
 const LONG_DEADLINE: Duration = Duration::from_secs(5400);
 
 /// Run a suite of tests in virtual machines, on other kernels
@@ -99,21 +98,16 @@ pub fn missing() -> Vec<String> {
     absent.map(|(tool, package)| format!("{tool} (Debian package {package})")).collect()
 }
 
-/// What `cargo xtask test` runs: a few live tests on two kernels, or every suite on all.
-pub fn part(report: &mut Report, long: bool) {
+/// What `cargo xtask test --long` runs: every suite, on every kernel that it can run on.
+pub fn part(report: &mut Report) {
     const NAME: &str = "vm";
     let missing = missing();
     if !missing.is_empty() {
         return report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
     }
     let texts = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<String>>();
-    let form = |short: &[&str], whole: &[&str]| texts(if long { whole } else { short });
-    let deadline = if long { LONG_DEADLINE } else { SHORT_DEADLINE };
-    let arguments = form(&live::SHORT, &[]);
-    let choice = Choice { arguments: &arguments, long, deadline };
-    live::run(report, &form(&live::SHORT_KERNELS, &kernels::SERIES), &choice);
-    if long {
-        let choice = accuracy::Choice { arguments: &[], write: false, deadline };
-        accuracy::run(report, &texts(&accuracy::KERNELS), &choice);
-    }
+    let choice = Choice { arguments: &[], long: true, deadline: LONG_DEADLINE };
+    live::run(report, &texts(&kernels::SERIES), &choice);
+    let choice = accuracy::Choice { arguments: &[], write: false, deadline: LONG_DEADLINE };
+    accuracy::run(report, &texts(&accuracy::KERNELS), &choice);
 }
