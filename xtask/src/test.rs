@@ -24,8 +24,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::new(std::env::var("CI").is_ok_and(|value| value == "true"));
     if shell::is_root() && Path::new("/etc/debian_version").is_file() {
-        let everything = setup::Args { ebpf: false, tests: false, peers: false, vm: false };
-        report.check("setup", || setup::run(&everything).map(|code| code == ExitCode::SUCCESS));
+        let wanted = setup::Args { ebpf: true, tests: true, peers: true, vm: args.long };
+        report.check("setup", || setup::run(&wanted).map(|code| code == ExitCode::SUCCESS));
     }
     parts::format(&mut report);
     parts::clippy(&mut report);

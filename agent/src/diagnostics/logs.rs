@@ -60,6 +60,8 @@ pub(super) struct Account {
     offered: AtomicU64,
     delivered: AtomicU64,
     failed: AtomicU64,
+    /// Found the queue full. [`Records::open`] has them too.
+    refused: AtomicU64,
     /// What the last request met: why it failed, or how many records were refused and why.
     met: Mutex<Met>,
     faults: Mutex<Faults>,
@@ -91,9 +93,9 @@ struct Met {
 
 impl Account {
     fn new(lines: Arc<Lines>) -> Self {
-        let [offered, delivered, failed] = [0; 3].map(AtomicU64::new);
+        let [offered, delivered, failed, refused] = [0; 4].map(AtomicU64::new);
         let (met, faults, target) = (Mutex::default(), Mutex::default(), RwLock::default());
-        Self { offered, delivered, failed, met, faults, target, lines }
+        Self { offered, delivered, failed, refused, met, faults, target, lines }
     }
 
     fn target(&self) -> Option<Arc<Target>> {
@@ -108,12 +110,32 @@ impl Account {
         Ok(())
     }
 
-    /// `None`: there is no destination, and there was none.
-    pub(super) fn records(&self) -> Option<Records> {
+    fn counted(&self) -> Records {
         // What is delivered was offered before: read in this order, the sum fits.
         let [delivered, failed] = [&self.delivered, &self.failed].map(|count| count.load(Ordering::Acquire));
-        let records = Records { offered: self.offered.load(Ordering::Acquire), delivered, failed };
+        Records { offered: self.offered.load(Ordering::Acquire), delivered, failed }
+    }
+
+    /// `None`: there is no destination, and there was none.
+    pub(super) fn records(&self) -> Option<Records> {
+        let records = self.counted();
         (self.target().is_some() || records.offered > 0).then_some(records)
+    }
+
+    /// Records that are lost for sure, whatever becomes of those that wait.
+    pub(super) fn lost(&self) -> u64 {
+        let [failed, refused] = [&self.failed, &self.refused].map(|count| count.load(Ordering::Acquire));
+        failed.saturating_add(refused)
+    }
+
+    /// Whether one more record can wait; counts it otherwise. The SDK would drop it and tell nobody.
+    fn has_room(&self) -> bool {
+        let refused = self.refused.load(Ordering::Acquire);
+        let has_room = self.counted().open().saturating_sub(refused) <= QUEUE as u64;
+        if !has_room {
+            self.refused.fetch_add(1, Ordering::AcqRel);
+        }
+        has_room
     }
 
     /// `refused` records of the last request, or all of them, were not taken for the reason `why`.
@@ -206,6 +228,9 @@ impl LogProcessor for Gate {
             return;
         }
         self.account.offered.fetch_add(1, Ordering::AcqRel);
+        if !self.account.has_room() {
+            return;
+        }
         // `tracing` names an event that has no name by its place in the source, which is no class of events.
         if record.event_name().is_some_and(|name| name.starts_with("event ")) {
             record.set_event_name("");

@@ -22,7 +22,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    config::{ClientFiles, Compression, Config, LogLevel},
+    config::{self, ClientFiles, Compression, Config, Headers, LogLevel, Otlp},
     outputs::otlp::{
         http::{self, HttpError, proxy::Proxies},
         outcome::Encoding,
@@ -104,15 +104,27 @@ impl Settings {
 }
 
 fn logs_of(config: &Config, proxies: Proxies) -> Result<Option<Logs>, DiagnosticsError> {
-    let otlp = &config.otlp;
-    let Some(url) = &otlp.logs.endpoint else { return Ok(None) };
-    let error = |why: &dyn ToString| DiagnosticsError::Url { url: url.clone(), why: why.to_string() };
+    let config::Logs { endpoint, headers, timeout } = &config.otlp.logs;
+    let Some(url) = endpoint else { return Ok(None) };
+    let reached = reach(&config.otlp, (url, headers, *timeout), proxies);
+    let (http, encoding) = reached.map_err(|why| DiagnosticsError::Url { url: url.clone(), why })?;
+    Ok(Some(Logs { http, encoding }))
+}
+
+/// How a receiver is reached: those of metrics and of log records differ in address, headers and timeout alone.
+///
+/// The error says what is wrong with the address.
+pub fn reach(
+    otlp: &Otlp,
+    (url, headers, timeout): (&str, &Headers, Duration),
+    proxies: Proxies,
+) -> Result<(http::Settings, Encoding), String> {
     let files =
         |files: &ClientFiles| http::ClientFiles { certificate: files.certificate.clone(), key: files.key.clone() };
     let http = http::Settings {
-        url: url.parse().map_err(|why| error(&why))?,
-        headers: otlp.logs.headers.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        timeout: otlp.logs.timeout,
+        url: url.parse().map_err(|why| format!("{why}"))?,
+        headers: headers.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        timeout,
         certificate: otlp.certificate.clone(),
         client: otlp.client.as_ref().map(files),
         proxies,
@@ -121,7 +133,7 @@ fn logs_of(config: &Config, proxies: Proxies) -> Result<Option<Logs>, Diagnostic
         Compression::Gzip => Encoding::Gzip,
         Compression::None => Encoding::Identity,
     };
-    Ok(Some(Logs { http, encoding }))
+    Ok((http, encoding))
 }
 
 /// Diagnostics that run.
@@ -199,6 +211,11 @@ impl Diagnostics {
     /// What became of log records; `None` without a destination.
     pub fn records(&self) -> Option<Records> {
         self.account.records()
+    }
+
+    /// Log records that a full queue or the destination did not take, since the start; `None` without a destination.
+    pub fn lost_records(&self) -> Option<u64> {
+        self.records().map(|_| self.account.lost())
     }
 
     /// Sends the log records that are left, `within` at most, and returns the final account. Lines are still written.

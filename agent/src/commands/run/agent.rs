@@ -135,8 +135,9 @@ impl Agent {
         // Where nobody is waited for, whoever wants to know has been told.
         self.telemetry.acknowledge(self.exporter.acknowledged(now).unwrap_or(self.health.told));
         let statistics = self.exporter.statistics();
-        let health =
+        let mut health =
             self.health.gather(&self.pipeline, &self.diagnostics, statistics.as_ref(), self.config.otlp.queue, now);
+        health.save_failures = self.faults.count(SAVE);
         let live = self.pipeline.live();
         let meter = &self.pipeline.meter;
         let unavailable = meter.passed_over.join("; ");
@@ -188,7 +189,6 @@ impl Agent {
                 }
             }
             Err(error) => {
-                self.health.save_failures += 1;
                 // Receivers are about to be told more than is on disk: whoever starts from that would let sums fall.
                 let next = if self.state.outdate() {
                     "an agent that starts before it works counts anew"

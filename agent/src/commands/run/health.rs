@@ -20,8 +20,6 @@ pub(super) struct Tally {
     pub told: u64,
     /// Times the configuration was loaded anew, or was to be.
     pub reloads: Reloads,
-    /// Times the totals could not be written to disk.
-    pub save_failures: u64,
     /// Time each kernel program ran, as told last.
     pub run_times: BTreeMap<kernel::Program, Nanos>,
     /// Snapshots by number and instant, from the oldest that may still wait.
@@ -29,7 +27,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// The numbers as they stand.
+    /// The numbers as they stand; how often totals could not be saved, the caller knows.
     pub(super) fn gather(
         &mut self,
         pipeline: &Pipeline,
@@ -50,8 +48,8 @@ impl Tally {
             maps: maps(pipeline),
             ebpf_memory: pipeline.sources.kernel_memory,
             reloads: self.reloads,
-            save_failures: self.save_failures,
             lost_messages: lost_messages(diagnostics),
+            ..Health::default()
         }
     }
 
@@ -130,7 +128,7 @@ fn lost(pipeline: &Pipeline) -> BTreeMap<(String, String), u64> {
 
 /// Messages that somebody who watches an output did not get.
 fn lost_messages(diagnostics: &Diagnostics) -> BTreeMap<&'static str, u64> {
-    let records = diagnostics.records().map(|records| ("otlp", records.failed));
+    let records = diagnostics.lost_records().map(|lost| ("otlp", lost));
     [("stderr", diagnostics.lost_lines())].into_iter().chain(records).collect()
 }
 

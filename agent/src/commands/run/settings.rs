@@ -1,13 +1,12 @@
 //! From the configuration to destinations.
 
 use crate::{
-    config::{Compression, Config, Resource},
+    config::{Config, Resource},
     diagnostics::{self, DiagnosticsError},
     outputs::{
         exporter::Destinations,
         otlp::{
-            http::{self, Client, HttpError, proxy::Proxies},
-            outcome::Encoding,
+            http::{Client, HttpError, proxy::Proxies},
             retry::Pace,
             sender,
         },
@@ -60,22 +59,9 @@ fn proxies() -> Proxies {
 pub(super) fn otlp(config: &Config) -> Result<Option<(Client, sender::Settings)>, SettingsError> {
     let otlp = &config.otlp;
     let Some(url) = &otlp.endpoint else { return Ok(None) };
-    let address = url.parse().map_err(|why| SettingsError::Url { url: url.clone(), why: format!("{why}") })?;
-    let client = Client::new(http::Settings {
-        url: address,
-        headers: otlp.headers.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        timeout: otlp.timeout,
-        certificate: otlp.certificate.clone(),
-        client: otlp
-            .client
-            .as_ref()
-            .map(|files| http::ClientFiles { certificate: files.certificate.clone(), key: files.key.clone() }),
-        proxies: proxies(),
-    })?;
-    let encoding = match otlp.compression {
-        Compression::Gzip => Encoding::Gzip,
-        Compression::None => Encoding::Identity,
-    };
+    let reached = diagnostics::reach(otlp, (url, &otlp.headers, otlp.timeout), proxies());
+    let (http, encoding) = reached.map_err(|why| SettingsError::Url { url: url.clone(), why })?;
+    let client = Client::new(http)?;
     let bound = usize::try_from(otlp.queue.0).unwrap_or(usize::MAX);
     let seed = crate::clock::now().wall.0 ^ u64::from(std::process::id()) << 32;
     Ok(Some((client, sender::Settings { encoding, pace: Pace::default(), bound, seed })))
