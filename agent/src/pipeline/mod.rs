@@ -46,7 +46,6 @@ pub mod witness;
 use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
-use owners::CROWDED;
 use polls::Polls;
 use sources::{Sources, SourcesError};
 use stages::{Stage, Stages};
@@ -123,6 +122,8 @@ pub struct Pipeline {
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
     crowded_since: BTreeSet<WorkKey>,
+    /// How full the kernel's tables were left by the last reading of everything.
+    filled: f64,
     /// Workloads by the last interval in which they ran.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
@@ -177,6 +178,7 @@ impl Pipeline {
             polls: Polls::default(),
             remarks: Vec::new(),
             crowded_since: BTreeSet::new(),
+            filled: 0.0,
             seen: BTreeMap::new(),
             intervals: 0,
         };
@@ -234,7 +236,7 @@ impl Pipeline {
     /// Reads the meter, and how busy the CPUs were meanwhile. Who kept them busy is asked only when the kernel's
     /// tables fill up: it is the dear part of a reading, and the totals are still there at the interval's end.
     pub fn tick(&mut self) -> Result<(), SourcesError> {
-        if self.sources.fullness() >= CROWDED {
+        if self.is_filling() {
             return self.read();
         }
         self.take_changes();

@@ -27,7 +27,10 @@ use crate::{
 const STILL_LIVE: u64 = 8;
 
 /// Share of a CPU's table beyond which slots of dead workloads are given back.
-pub(super) const CROWDED: f64 = 0.5;
+const CROWDED: f64 = 0.5;
+
+/// Growth of it from which new workloads are looked at: when the table is crowded, which of them are quiet must be known.
+const GROWTH: f64 = 0.0625;
 
 impl Pipeline {
     /// Takes births and deaths of cgroups.
@@ -50,7 +53,8 @@ impl Pipeline {
     /// Gives the kernel's slots of workloads that are gone back, once its tables get crowded. A key must
     /// have been quiet for a whole tick: its last slice has been read.
     pub(super) fn relieve(&mut self) {
-        if self.sources.fullness() < CROWDED {
+        self.filled = self.sources.fullness();
+        if self.filled < CROWDED {
             self.crowded_since.clear();
             return;
         }
@@ -59,6 +63,13 @@ impl Pipeline {
         let freed = self.sources.release(&dead);
         self.usage.forget(&freed);
         self.crowded_since = quiet.difference(&freed).copied().collect();
+        self.filled = self.sources.fullness();
+    }
+
+    /// Whether the kernel's tables fill up: then a tick reads everything, so that slots can be given back in time.
+    pub(super) fn is_filling(&self) -> bool {
+        let fullness = self.sources.fullness();
+        fullness >= CROWDED || fullness - self.filled >= GROWTH
     }
 
     fn is_dead(&self, key: WorkKey) -> bool {
