@@ -128,6 +128,23 @@ fn configured_powers_are_the_model() -> Result<()> {
     Ok(())
 }
 
+/// Where the only meter that is wanted cannot be had, nothing stands in for it.
+#[test]
+fn no_other_meter_is_used_than_the_one_that_is_named() -> Result<()> {
+    for (source, said) in [("powercap", "powercap"), ("perf", "running kernel"), ("hwmon", "no sensor")] {
+        let Some(figures) = modelled(&format!("energy.source = \"{source}\"\n"), 1)? else { return Ok(()) };
+        assert_eq!(figures.node["source"], "none", "{source}");
+        assert!(figures.err.contains(said), "{source}: {}", figures.err);
+    }
+    let Some(figures) = modelled("energy.source = \"model\"\n", 1)? else { return Ok(()) };
+    assert_eq!(figures.node["source"], "model");
+    let Some(figures) = measure("energy.source = \"powercap\"\n", &[])? else { return Ok(()) };
+    assert_eq!(figures.node["source"], "rapl_powercap");
+    let Some(figures) = measure("energy.source = \"model\"\n", &[])? else { return Ok(()) };
+    assert_eq!(figures.node["source"], "model", "the better meter is not wanted");
+    Ok(())
+}
+
 #[test]
 fn an_idle_power_the_model_cannot_use_is_said() -> Result<()> {
     let Some(figures) = modelled("energy.idle_watts = 10\n", 1)? else { return Ok(()) };

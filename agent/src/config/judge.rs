@@ -7,7 +7,8 @@ use super::{
     settings::{Mistake, Setting, Settings, Value},
     single,
     valid::{
-        Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, Otlp, Prometheus, Resource,
+        Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, MeterKind, Otlp, Prometheus,
+        Resource,
     },
 };
 use crate::units::{Bytes, Grams, GramsPerKwh, Watts};
@@ -134,7 +135,8 @@ impl Judge<'_> {
                 _ => {}
             }
         }
-        Energy { idle, max }
+        let sources = MeterKind::ALL.map(|kind| (kind.name(), kind));
+        Energy { source: self.one_of("energy.source", &sources), idle, max }
     }
 
     fn carbon(&mut self) -> Carbon {

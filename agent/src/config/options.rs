@@ -85,7 +85,7 @@ pub(super) const SECTIONS: [Section; 6] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 25] = [
+pub(super) const OPTIONS: [Opt; 26] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -109,6 +109,14 @@ pub(super) const OPTIONS: [Opt; 25] = [
         reload: true,
         example: "",
         help: "What is logged, and everything graver.",
+    },
+    Opt {
+        key: "energy.source",
+        kind: Kind::OneOf(&["perf", "powercap", "hwmon", "model"]),
+        variables: &[],
+        reload: false,
+        example: "\"powercap\"",
+        help: "The only meter to use: where it cannot be read, energy is unknown. Absent: the first of these that can be.",
     },
     Opt {
         key: "energy.idle_watts",

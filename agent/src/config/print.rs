@@ -35,9 +35,10 @@ fn agent_values(agent: &Agent) -> [Row; 3] {
     ]
 }
 
-fn energy_values(energy: &Energy) -> [Row; 2] {
-    let Energy { idle, max } = energy;
+fn energy_values(energy: &Energy) -> [Row; 3] {
+    let Energy { source, idle, max } = energy;
     [
+        ("energy.source", source.map(|kind| Value::text(kind.name()))),
         ("energy.idle_watts", idle.map(|idle| Value::Number(idle.0))),
         ("energy.max_watts", max.map(|max| Value::Number(max.0))),
     ]

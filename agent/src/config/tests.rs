@@ -33,7 +33,7 @@ fn figures_arrive_with_their_unit() {
     let first =
         parsed("[energy]\nidle_watts = 20\nmax_watts = 90.5\n[carbon]\nlocation = \"US-CAL-CISO\"\npue = 1.2\n");
     let first = first.unwrap();
-    assert_eq!(first.energy, Energy { idle: Some(Watts(20.0)), max: Some(Watts(90.5)) });
+    assert_eq!(first.energy, Energy { source: None, idle: Some(Watts(20.0)), max: Some(Watts(90.5)) });
     assert_eq!(first.carbon.location.as_deref(), Some("US-CAL-CISO"));
     assert_eq!(first.carbon.pue, Some(1.2));
     let second = "[carbon]\nintensity_g_per_kwh = 350\nembodied_kg = 1200\nembodied_lifespan_years = 5\n";
@@ -42,6 +42,7 @@ fn figures_arrive_with_their_unit() {
     assert_eq!(second.embodied, Some(Grams(1_200_000.0)));
     assert_eq!(second.embodied_lifespan_years, Some(5.0));
     assert_eq!(parsed("energy.idle_watts = 0").unwrap().energy.idle, Some(Watts(0.0)));
+    assert_eq!(parsed("energy.source = \"powercap\"").unwrap().energy.source, Some(MeterKind::Powercap));
 }
 
 #[test]

@@ -85,10 +85,40 @@ impl LogLevel {
 /// What the operator knows about the machine's power.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Energy {
+    /// The only meter to use; `None`: the best there is.
+    pub source: Option<MeterKind>,
     /// Idle floor; `None`: saved, measured or assumed.
     pub idle: Option<Watts>,
     /// Power when fully busy, for the power model; never without `idle` and never below it.
     pub max: Option<Watts>,
+}
+
+/// What energy can be read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeterKind {
+    /// RAPL through the perf PMU.
+    Perf,
+    /// RAPL through powercap.
+    Powercap,
+    /// Sensors of CPUs or of the machine.
+    Hwmon,
+    /// The power model.
+    Model,
+}
+
+impl MeterKind {
+    /// All, the best first.
+    pub const ALL: [Self; 4] = [Self::Perf, Self::Powercap, Self::Hwmon, Self::Model];
+
+    /// As it is written in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Perf => "perf",
+            Self::Powercap => "powercap",
+            Self::Hwmon => "hwmon",
+            Self::Model => "model",
+        }
+    }
 }
 
 /// Where the machine stands and what was emitted to make it.

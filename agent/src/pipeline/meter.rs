@@ -7,7 +7,7 @@ use std::path::Path;
 use super::witness::Witness;
 use crate::{
     attribution::model::PowerModel,
-    config,
+    config::{self, MeterKind},
     probes::{
         hwmon::{self, Hwmon, HwmonError},
         model,
@@ -54,6 +54,8 @@ pub struct ModelMeter {
 pub struct Chosen {
     /// What is used.
     pub meter: Meter,
+    /// Whether the operator named it: no other was tried.
+    pub is_given: bool,
     /// One sentence per source that was passed over.
     pub passed_over: Vec<String>,
     /// The processor, where it could be read.
@@ -62,41 +64,59 @@ pub struct Chosen {
     pub witness: Option<Witness>,
 }
 
-/// Chooses a meter below `root`.
+/// Chooses a meter below `root`: the one that was asked for or none, else the best that can be read.
 pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
     let mut passed_over = Vec::new();
     let processor = model::processor(root).map_err(|error| passed_over.push(error.to_string())).ok();
+    let (meter, witness) = measured(root, config.source, &mut passed_over).unwrap_or_else(|| {
+        let is_wanted = config.source.is_none_or(|source| source == MeterKind::Model);
+        let processor = processor.as_ref().filter(|_| is_wanted);
+        (processor.map_or(Meter::None, |processor| modelled(processor, config, &mut passed_over)), None)
+    });
+    Chosen { meter, is_given: config.source.is_some(), passed_over, processor, witness }
+}
+
+/// The only one that is wanted, else the first that can be read, and with perf another interface to the same counters.
+fn measured(root: &Path, only: Option<MeterKind>, passed_over: &mut Vec<String>) -> Option<(Meter, Option<Witness>)> {
+    let is_wanted = |kind| only.is_none_or(|only| only == kind);
     let powercap = powercap::discover(root);
-    match perf(root, powercap.as_ref().ok()) {
-        Some(Ok(perf)) => {
-            let witness = powercap.ok().map(Witness::new);
-            return Chosen { meter: Meter::Perf(perf), passed_over, processor, witness };
+    if is_wanted(MeterKind::Perf) {
+        match perf(root, powercap.as_ref().ok()) {
+            Some(Ok(perf)) => return Some((Meter::Perf(perf), powercap.ok().map(Witness::new))),
+            Some(Err(error)) => passed_over.push(error.to_string()),
+            None if only.is_some() => passed_over
+                .push(format!("perf counts for the running kernel only, and not for what is below {}", root.display())),
+            None => {}
         }
-        Some(Err(error)) => passed_over.push(error.to_string()),
-        None => {}
     }
-    match powercap {
-        Ok(powercap) => return Chosen { meter: Meter::Powercap(powercap), passed_over, processor, witness: None },
-        Err(error) => passed_over.push(error.to_string()),
+    if is_wanted(MeterKind::Powercap) {
+        match powercap {
+            Ok(powercap) => return Some((Meter::Powercap(powercap), None)),
+            Err(error) => passed_over.push(error.to_string()),
+        }
     }
-    match hwmon::discover(root) {
-        Ok(hwmon) => return Chosen { meter: Meter::Hwmon(hwmon), passed_over, processor, witness: None },
-        Err(error @ HwmonError::Denied { .. }) => passed_over.push(error.to_string()),
-        // As on most machines: not worth a word.
-        Err(HwmonError::NoSensor { .. }) => {}
+    if is_wanted(MeterKind::Hwmon) {
+        match hwmon::discover(root) {
+            Ok(hwmon) => return Some((Meter::Hwmon(hwmon), None)),
+            // As on most machines: not worth a word, if nobody asked for it.
+            Err(HwmonError::NoSensor { .. }) if only.is_none() => {}
+            Err(error) => passed_over.push(error.to_string()),
+        }
     }
+    None
+}
+
+fn modelled(processor: &Processor, config: &config::Energy, passed_over: &mut Vec<String>) -> Meter {
     if config.idle.is_some() && config.max.is_none() {
         passed_over.push("energy.idle_watts is not used: the power model needs energy.max_watts beside it".to_owned());
     }
-    let meter = match processor.as_ref().map(|processor| power_model(processor, config)) {
-        Some(Ok(model)) => Meter::Model(Box::new(ModelMeter::new(model))),
-        Some(Err(error)) => {
+    match power_model(processor, config) {
+        Ok(model) => Meter::Model(Box::new(ModelMeter::new(model))),
+        Err(error) => {
             passed_over.push(error);
             Meter::None
         }
-        None => Meter::None,
-    };
-    Chosen { meter, passed_over, processor, witness: None }
+    }
 }
 
 /// The perf meter counts the running kernel's energy: another root has none.

@@ -80,10 +80,11 @@ fn agent() -> impl Strategy<Value = Agent> {
 }
 
 fn energy() -> impl Strategy<Value = Energy> {
-    option::of((0.0..50_000.0_f64, option::of(0.0..50_000.0_f64))).prop_map(|both| {
+    let powers = option::of((0.0..50_000.0_f64, option::of(0.0..50_000.0_f64)));
+    (option::of(select(MeterKind::ALL.to_vec())), powers).prop_map(|(source, both)| {
         let (idle, above) = both.unzip();
         let max = idle.zip(above.flatten()).map(|(idle, above)| Watts(idle + above));
-        Energy { idle: idle.map(Watts), max }
+        Energy { source, idle: idle.map(Watts), max }
     })
 }
 
