@@ -60,9 +60,9 @@ fn a_kernel_without_run_queue_clock_is_measured_by_the_monotonic_one() {
     let sched = layouts.sched.as_mut().unwrap();
     sched.clock = Err(missing_clock());
     let mut programs = bpf::load(&layouts, &machine()).map_err(|error| error.to_string()).unwrap();
-    let first = programs.times.read(wattrace::clock::monotonic, |_| true);
+    let first = programs.times.read(wattrace::clock::monotonic, |_| true, |_| wattrace::units::Nanos(u64::MAX));
     crate::support::until("a second reading is later", || {
-        let now = programs.times.read(wattrace::clock::monotonic, |_| true);
+        let now = programs.times.read(wattrace::clock::monotonic, |_| true, |_| wattrace::units::Nanos(u64::MAX));
         let total = |reading: &bpf::TimesReading| -> u64 {
             reading.cpus.iter().filter_map(|cpu| cpu.busy_idle).map(|(busy, idle)| busy.0 + idle.0).sum()
         };

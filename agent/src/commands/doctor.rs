@@ -191,7 +191,7 @@ fn cgroups(root: &Path) -> Finding {
 fn sched(root: &Path, kernel_programs: bool) -> Finding {
     const CHECK: &str = "sched probe";
     // Only what can also be read measures anything.
-    let opened = Sources::open(root, kernel_programs).and_then(|mut sources| sources.read().map(|_| sources));
+    let opened = Sources::open(root, kernel_programs).and_then(|mut sources| sources.glance().map(|_| sources));
     let sources = match opened {
         Ok(sources) => sources,
         Err(error) => return finding(CHECK, Level::Failed, error.to_string()),

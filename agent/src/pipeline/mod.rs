@@ -23,7 +23,7 @@ use crate::{
     probes::{cgroupfs, host},
     samples::{
         ZoneKey,
-        load::{Load, LoadTracker},
+        load::LoadTracker,
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
@@ -46,8 +46,8 @@ pub mod witness;
 use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
-use polls::Polls;
-use sources::{Sources, SourcesError};
+use polls::{Metered, Polls};
+use sources::{Glance, Sources, SourcesError};
 use stages::{Stage, Stages};
 use state::{Saved, SavedFloors};
 use watch::{Watch, ZoneHealth};
@@ -152,7 +152,7 @@ impl Pipeline {
         saved: Option<&Saved>,
         floors: Option<&SavedFloors>,
     ) -> Result<Self, StartError> {
-        let mut sources = Sources::open(root, options.kernel_programs)?;
+        let sources = Sources::open(root, options.kernel_programs)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
         let idle = floors::idle_trackers(root, &meter, floors);
@@ -160,7 +160,6 @@ impl Pipeline {
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
         }
-        let first = sources.read()?;
         let mut pipeline = Self {
             sources,
             meter,
@@ -182,12 +181,10 @@ impl Pipeline {
             seen: BTreeMap::new(),
             intervals: 0,
         };
-        pipeline.usage.observe(&first);
-        pipeline.load.observe(first.at, &first.cpus);
         if let Some(saved) = saved {
             pipeline.resume(saved, host::boot_id(root).as_deref());
         }
-        pipeline.read_meter(&Load::default(), true);
+        pipeline.read_usage()?;
         if saved.is_some() {
             pipeline.post_downtime();
         }
@@ -240,26 +237,37 @@ impl Pipeline {
             return self.read();
         }
         self.take_changes();
-        let (at, cpus) = self.sources.glance()?;
-        let load = self.load.observe(at, &cpus);
-        self.read_meter(&load, false);
-        Ok(())
+        self.glance(false).map(|_| ())
     }
 
     /// One reading of everything.
     pub fn read(&mut self) -> Result<(), SourcesError> {
         self.stages.begin(clock::monotonic());
         self.take_changes();
-        let reading = self.sources.read()?;
+        self.read_usage()?;
         self.own.read();
-        self.usage.observe(&reading);
-        let load = self.load.observe(reading.at, &reading.cpus);
-        self.read_meter(&load, true);
         self.relieve();
         // Who was read was born before it, maybe after the changes were taken above: if it is gone again, only the event
         // names it. Not earlier: who is now known to be dead may have run since the reading, and keeps its slot.
         self.take_changes();
         self.stages.end(Stage::Read, clock::monotonic());
+        Ok(())
+    }
+
+    /// Reads the CPUs' totals, and then `all` zones or those that are awake.
+    fn glance(&mut self, all: bool) -> Result<(Glance, Metered), SourcesError> {
+        let glance = self.sources.glance()?;
+        let load = self.load.observe(glance.at, &glance.cpus);
+        let metered = self.read_meter(&load, all);
+        Ok((glance, metered))
+    }
+
+    /// The meter first: that it takes longer to ask who ran than what was used does no harm, because who is still
+    /// running ran at the meter's instant, too.
+    fn read_usage(&mut self) -> Result<(), SourcesError> {
+        let (glance, metered) = self.glance(true)?;
+        let reading = self.sources.read(glance, |place| metered.at(place))?;
+        self.usage.observe(&reading);
         Ok(())
     }
 

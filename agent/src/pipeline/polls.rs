@@ -55,9 +55,24 @@ impl Polls {
     }
 }
 
+/// When the zones that are shared out were read.
+pub(super) struct Metered(Vec<(Scope, Nanos)>);
+
+impl Metered {
+    fn of(readings: &[ZoneReading]) -> Self {
+        let shared = readings.iter().filter(|reading| reading.key.kind.is_attributed() && reading.counter.is_ok());
+        Self(shared.map(|reading| (reading.key.scope, reading.at.monotonic)).collect())
+    }
+
+    /// For a CPU, the instant of the first zone that it draws from; `None`: none was read.
+    pub(super) fn at(&self, place: Place) -> Option<Nanos> {
+        self.0.iter().find(|(scope, _)| scope.covers(place)).map(|(_, at)| *at)
+    }
+}
+
 impl Pipeline {
     /// Reads `all` zones, or those that can be read without waking a package.
-    pub(super) fn read_meter(&mut self, load: &Load, all: bool) {
+    pub(super) fn read_meter(&mut self, load: &Load, all: bool) -> Metered {
         self.polls.begin(load);
         let (now, here) = (clock::now(), self.sources.here());
         let compares = self.meter.witness.as_ref().is_some_and(|witness| witness.is_due(now));
@@ -77,6 +92,7 @@ impl Pipeline {
         for reading in &readings {
             self.take_reading(reading);
         }
+        Metered::of(&readings)
     }
 
     fn take_reading(&mut self, reading: &ZoneReading) {

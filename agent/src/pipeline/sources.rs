@@ -52,6 +52,14 @@ pub struct Sources {
     hz: u64,
 }
 
+/// The CPUs' totals at an instant.
+pub struct Glance {
+    /// When.
+    pub at: Instant,
+    /// Per CPU.
+    pub cpus: Vec<CpuReading>,
+}
+
 /// One count of what went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
@@ -113,20 +121,22 @@ impl Sources {
         self.places.get(&u32::try_from(rustix::thread::sched_getcpu()).ok()?).copied()
     }
 
-    /// CPU totals and on-CPU times, as they stand now.
-    pub fn read(&mut self) -> Result<Reading, SourcesError> {
+    /// On-CPU times, with the CPU totals that belong to them: as they stood when the meter of each CPU was read, by
+    /// `metered`. `glance` was taken just before that; nothing closer is had without kernel programs.
+    pub fn read(&mut self, glance: Glance, metered: impl Fn(Place) -> Option<Nanos>) -> Result<Reading, SourcesError> {
         self.follow_hotplug()?;
         let Sched::Btf(programs) = &mut self.sched else {
-            let cpus = self.stat()?;
-            return Ok(Reading { at: clock::now(), cpus, times: Vec::new() });
+            return Ok(Reading { at: glance.at, cpus: glance.cpus, times: Vec::new() });
         };
         settle(programs, &self.root);
-        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
-        Ok(Reading { at: clock::now(), cpus: self.placed(&read.cpus), times: read.times })
+        let (at, places) = (clock::now(), &self.places);
+        let as_of = |cpu| places.get(&cpu).and_then(|place| metered(*place)).unwrap_or(Nanos(u64::MAX));
+        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
-    pub fn glance(&mut self) -> Result<(Instant, Vec<CpuReading>), SourcesError> {
+    pub fn glance(&mut self) -> Result<Glance, SourcesError> {
         self.follow_hotplug()?;
         let cpus = match &mut self.sched {
             Sched::Btf(programs) => {
@@ -136,7 +146,7 @@ impl Sources {
             }
             Sched::Off(_) => self.stat()?,
         };
-        Ok((clock::now(), cpus))
+        Ok(Glance { at: clock::now(), cpus })
     }
 
     fn placed(&self, totals: &[CpuTotals]) -> Vec<CpuReading> {

@@ -3,28 +3,23 @@
 //! `perf_event_open` asks the running kernel, whatever the root: this meter is for the machine's own `/sys` only. Like
 //! powercap it yields raw counters; what a difference means is for `samples::counter`.
 
+mod group;
 mod pmu;
 mod scale;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     io,
-    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use rustix::io::Errno;
 
-use self::pmu::{Counted, Leaders};
-use super::{FileError, model, sys};
-use crate::{
-    samples::{EnergySource, Instant, ZoneError, ZoneInfo, ZoneReading},
-    units::{Microjoules, Nanos},
-};
-
-/// Counters that did not run in a longer span are of a CPU that is gone. Shorter spans say nothing: clocks differ.
-const RUNS: Nanos = Nanos::from_millis(1);
+use self::{group::Group, pmu::Leaders};
+use super::{FileError, model};
+use crate::samples::{EnergySource, Instant, Scope, ZoneError, ZoneInfo, ZoneReading};
 
 /// Why there is no perf meter.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +75,8 @@ pub struct Perf {
     directory: PathBuf,
     kind: u32,
     zones: Vec<ZoneInfo>,
-    counters: Vec<Counter>,
+    /// By the part of the machine whose CPU counts.
+    groups: BTreeMap<Scope, Group>,
     skipped: Vec<SkippedEvent>,
     source: EnergySource,
     mask: Vec<u8>,
@@ -93,25 +89,26 @@ pub fn discover(root: &Path) -> Result<Perf, PerfError> {
     let mask = pmu::mask(&directory).unwrap_or_default();
     let pmu = pmu::describe(root, &directory)?;
     let source = if model::is_guest(root)? { EnergySource::Vrapl } else { EnergySource::RaplPerf };
-    let (mut counters, mut skipped, mut is_denied) = (Vec::new(), pmu.skipped, false);
-    for event in pmu.events {
-        let mut counter = Counter::new(event);
-        match counter.open(pmu.kind, &pmu.leaders) {
-            Ok(()) => counters.push(counter),
-            Err(error) if zone_error(&error) == ZoneError::Gone => counters.push(counter),
-            Err(error) => {
-                is_denied |= zone_error(&error) == ZoneError::Denied;
-                skipped.push(SkippedEvent { name: counter.event.info.hw_id, reason: error.into() });
-            }
+    let (mut groups, mut skipped) = (BTreeMap::<Scope, Group>::new(), pmu.skipped);
+    for (at, event) in pmu.events.into_iter().enumerate() {
+        groups.entry(event.leader).or_default().add(at, event);
+    }
+    let mut is_denied = false;
+    for (scope, group) in &mut groups {
+        for (name, error) in group.open(pmu.kind, pmu.leaders.get(scope).copied()) {
+            is_denied |= zone_error(&error) == ZoneError::Denied;
+            skipped.push(SkippedEvent { name, reason: error.into() });
         }
     }
-    if !counters.iter().any(|counter| counter.event.info.key.kind.is_attributed() && counter.open.is_some()) {
+    if !groups.values().any(Group::counts_what_is_shared_out) {
         let reasons: Vec<_> = skipped.iter().map(ToString::to_string).collect();
         return Err(if is_denied { PerfError::Denied } else { PerfError::NoPackage { reasons: reasons.join("; ") } });
     }
-    let zones = counters.iter().map(|counter| counter.event.info.clone()).collect();
+    let mut zones: Vec<_> = groups.values().flat_map(Group::members).collect();
+    zones.sort_by_key(|(at, _)| *at);
+    let zones = zones.into_iter().map(|(_, zone)| zone.clone()).collect();
     let (root, leaders, kind) = (root.to_owned(), pmu.leaders, pmu.kind);
-    Ok(Perf { root, directory, kind, zones, counters, skipped, source, mask, leaders })
+    Ok(Perf { root, directory, kind, zones, groups, skipped, source, mask, leaders })
 }
 
 impl Perf {
@@ -138,16 +135,16 @@ impl Perf {
         }
     }
 
-    /// Reads the counter of each zone that is `due`, each with its own instant. A zone that fails costs no other.
+    /// Reads the counter of each zone that is `due`, and of those that are counted with it, which costs nothing more. All
+    /// of a package have one instant. A package that fails costs no other.
     pub fn read(&mut self, now: impl Fn() -> Instant, due: &dyn Fn(&ZoneInfo) -> bool) -> Vec<ZoneReading> {
         self.follow();
-        let Self { counters, leaders, kind, .. } = self;
-        let due = counters.iter_mut().filter(|counter| due(&counter.event.info));
-        let read = |counter: &mut Counter| {
-            let at = now();
-            ZoneReading { key: counter.event.info.key, at, counter: counter.read(at.monotonic, *kind, leaders) }
-        };
-        due.map(read).collect()
+        let Self { groups, leaders, kind, .. } = self;
+        let due = groups.iter_mut().filter(|(_, group)| group.zones().any(due));
+        let mut readings: Vec<(usize, ZoneReading)> =
+            due.flat_map(|(scope, group)| group.read(&now, *kind, leaders.get(scope).copied())).collect();
+        readings.sort_by_key(|(at, _)| *at);
+        readings.into_iter().map(|(_, reading)| reading).collect()
     }
 
     /// Learns which CPUs count now. The kernel takes events along when one goes offline, but what was used on the way
@@ -162,80 +159,6 @@ impl Perf {
             self.leaders = leaders;
         }
     }
-}
-
-/// One event, open or to be opened.
-#[derive(Debug)]
-struct Counter {
-    event: Counted,
-    open: Option<Open>,
-    /// Whether it ever told a value, which one that begins anew does not continue.
-    has_told: bool,
-}
-
-/// An event that counts.
-#[derive(Debug)]
-struct Open {
-    fd: OwnedFd,
-    cpu: u32,
-    /// When it was last read, and how long it had been running then.
-    last: Option<(Nanos, u64)>,
-}
-
-impl Counter {
-    const fn new(event: Counted) -> Self {
-        Self { event, open: None, has_told: false }
-    }
-
-    fn open(&mut self, kind: u32, leaders: &Leaders) -> io::Result<()> {
-        self.open = None;
-        let cpu = *leaders.get(&self.event.leader).ok_or(Errno::NODEV)?;
-        let fd = sys::perf_event_open(kind, self.event.config, cpu)?;
-        self.open = Some(Open { fd, cpu, last: None });
-        Ok(())
-    }
-
-    fn read(&mut self, now: Nanos, kind: u32, leaders: &Leaders) -> Result<Microjoules, ZoneError> {
-        let leader = leaders.get(&self.event.leader);
-        if let Some(open) = self.open.as_mut().filter(|open| leader == Some(&open.cpu))
-            && let Some(counts) = open.read(now)?
-        {
-            return self.tell(counts);
-        }
-        self.open(kind, leaders).map_err(|error| zone_error(&error))?;
-        if std::mem::take(&mut self.has_told) {
-            return Err(ZoneError::Restarted);
-        }
-        let counts = self.open.as_mut().map(|open| open.read(now)).transpose()?;
-        counts.flatten().map_or(Err(ZoneError::Gone), |counts| self.tell(counts))
-    }
-
-    fn tell(&mut self, counts: u64) -> Result<Microjoules, ZoneError> {
-        self.has_told = true;
-        self.event.scale.energy(counts).ok_or(ZoneError::Retry)
-    }
-}
-
-impl Open {
-    /// Counts since it was opened; `None`: its CPU is gone, and it does not count any more.
-    fn read(&mut self, now: Nanos) -> Result<Option<u64>, ZoneError> {
-        let read = sys::perf_event_read(&self.fd).map_err(|error| zone_error(&error))?;
-        let Some((counts, running)) = read else { return Ok(None) };
-        if is_dead(self.last, (now, running)) {
-            return Ok(None);
-        }
-        // A CPU's clock may tell the same twice in short spans: only a longer one says that it stands still.
-        if self.last.is_none_or(|(_, before)| running > before) {
-            self.last = Some((now, running));
-        }
-        Ok(Some(counts))
-    }
-}
-
-/// Whether an event that had been running so long at some instant stands still: the kernel tells no error of one whose CPU
-/// is gone, but the same count for ever, which would pass for no energy.
-fn is_dead(last: Option<(Nanos, u64)>, (now, running): (Nanos, u64)) -> bool {
-    last.is_some_and(|(since, before)| running <= before && now.saturating_sub(since) > RUNS)
 }
 
 /// What the loop must do after an error of an event.

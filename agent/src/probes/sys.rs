@@ -116,37 +116,42 @@ struct PerfEventAttr {
 /// `PERF_ATTR_SIZE_VER0`
 const ATTR_BYTES: u32 = 64;
 const _: () = assert!(size_of::<PerfEventAttr>() == ATTR_BYTES as usize);
-/// `PERF_FORMAT_TOTAL_TIME_RUNNING`: a read tells how long the event was counting.
-const TIME_RUNNING: u64 = 1 << 1;
+/// `PERF_FORMAT_TOTAL_TIME_RUNNING | PERF_FORMAT_GROUP`: a read tells how long the events were counting, and all of a group.
+const READ_FORMAT: u64 = 1 << 1 | 1 << 3;
 /// `PERF_FLAG_FD_CLOEXEC`
 const CLOEXEC: libc::c_ulong = 1 << 3;
 
-/// Opens a counting event of the PMU number `kind` on a CPU, for all that happens there.
-pub fn perf_event_open(kind: u32, config: u64, cpu: u32) -> io::Result<OwnedFd> {
+/// Opens a counting event of the PMU number `kind` on a CPU, for all that happens there; in the group of `leader`, an event
+/// of the same CPU, or as the leader of a new one.
+pub fn perf_event_open(kind: u32, config: u64, cpu: u32, leader: Option<&OwnedFd>) -> io::Result<OwnedFd> {
     let mut attr =
-        PerfEventAttr { kind, size: ATTR_BYTES, config, read_format: TIME_RUNNING, ..PerfEventAttr::default() };
+        PerfEventAttr { kind, size: ATTR_BYTES, config, read_format: READ_FORMAT, ..PerfEventAttr::default() };
     let cpu = libc::c_int::try_from(cpu).map_err(|_| rustix::io::Errno::INVAL)?;
-    let (everybody, no_group): (libc::pid_t, libc::c_int) = (-1, -1);
+    let everybody: libc::pid_t = -1;
+    let group: libc::c_int = leader.map_or(-1, AsRawFd::as_raw_fd);
     let pointer = ptr::from_mut(&mut attr);
     #[expect(unsafe_code, reason = "no safe wrapper of perf_event_open exists")]
     // SAFETY: `pointer` is to a live `perf_event_attr` whose `size` tells its length; the kernel may write its `size` and no more.
-    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, pointer, everybody, cpu, no_group, CLOEXEC) };
+    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, pointer, everybody, cpu, group, CLOEXEC) };
     let fd = libc::c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
     #[expect(unsafe_code, reason = "the call above returns a raw descriptor")]
     // SAFETY: the kernel just gave us `fd`, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The count of an event of [`perf_event_open`], and for how many nanoseconds it was counting; `None`: the event is in a
-/// state from which it does not return.
-pub fn perf_event_read(event: &OwnedFd) -> io::Result<Option<(u64, u64)>> {
-    let mut bytes = [0; 16];
-    if rustix::io::read(event, &mut bytes)? < bytes.len() {
-        return Ok(None);
-    }
-    let (count, running) = bytes.split_at(8);
-    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes).ok();
-    Ok(number(count).zip(number(running)))
+/// What the events of a group counted, in the order in which they joined, and for how many nanoseconds they were counting.
+pub type GroupCounts = (Vec<u64>, u64);
+
+/// Reads a group of [`perf_event_open`] by its leader, all at one instant; `None`: it is in a state from which it does not
+/// return. `events` is how many it has.
+pub fn perf_group_read(leader: &OwnedFd, events: usize) -> io::Result<Option<GroupCounts>> {
+    let mut bytes = vec![0; 8 * (2 + events)];
+    let read = rustix::io::read(leader, &mut bytes)?;
+    let words = bytes.get(..read).unwrap_or_default().chunks_exact(8);
+    let mut words = words.filter_map(|word| word.try_into().map(u64::from_ne_bytes).ok());
+    let head = words.next().zip(words.next());
+    let counts: Vec<u64> = words.collect();
+    Ok(head.filter(|_| counts.len() == events).map(|(_, running)| (counts, running)))
 }
 
 #[cfg(test)]
@@ -165,16 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_a_cpu_counts_and_runs() {
+    fn a_group_of_events_of_a_cpu_counts_and_runs() {
         // PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK
-        let event = match perf_event_open(1, 0, 0) {
+        let leader = match perf_event_open(1, 0, 0, None) {
             Ok(event) => event,
             Err(error) => return println!("skipped: {error}"),
         };
-        let read = || perf_event_read(&event).expect("a count").expect("a living event");
+        let _second = perf_event_open(1, 0, 0, Some(&leader)).expect("another event");
+        let read = || perf_group_read(&leader, 2).expect("counts").expect("a living group");
         let (before, after) = (read(), read());
-        assert!(after.0 > before.0 && after.1 > before.1, "{before:?} {after:?}");
-        let error = perf_event_open(u32::MAX - 1, 0, 0).expect_err("no such PMU");
+        assert!(after.1 > before.1 && (0..2).all(|at| after.0[at] > before.0[at]), "{before:?} {after:?}");
+        let error = perf_event_open(u32::MAX - 1, 0, 0, None).expect_err("no such PMU");
         assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "{error}");
     }
 

@@ -16,6 +16,22 @@ pub struct Instant {
     pub wall: Nanos,
 }
 
+impl Instant {
+    /// The middle between this and a later one.
+    #[must_use]
+    pub const fn midway(self, later: Self) -> Self {
+        const fn middle(first: Nanos, second: Nanos) -> Nanos {
+            // The wall clock may jump back.
+            Nanos(first.0.midpoint(second.0))
+        }
+        Self {
+            monotonic: middle(self.monotonic, later.monotonic),
+            boottime: middle(self.boottime, later.boottime),
+            wall: middle(self.wall, later.wall),
+        }
+    }
+}
+
 /// Where a CPU sits, or which part of the machine a zone covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {

@@ -140,7 +140,7 @@ impl Boot<'_> {
         let kernel = kernel.iter().chain(&self.machine.kernel_arguments).cloned().collect::<Vec<_>>().join(" ");
         // Its time is that of the instructions it executed, so what else the host does is not seen in it, and a wait takes
         // none. With a thread for each CPU a kernel that patches its own code was seen to die of a half-written word.
-        command.args(["-accel", "tcg,thread=single", "-icount", "shift=3,sleep=off"]);
+        command.args(["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]);
         command.args(["-cpu", "max", "-nodefaults", "-display", "none", "-no-reboot"]);
         command.args(["-smp", &self.machine.cpus, "-m", &format!("{}M", self.machine.memory)]);
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(archive).args(["-append", &kernel]);

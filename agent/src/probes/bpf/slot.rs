@@ -37,6 +37,15 @@ pub(super) struct Slot {
     pub(super) rest: u64,
     /// Run-queue clock at this very moment, by the clock pair; 0 without one.
     pub(super) now: u64,
+    /// This moment, as the reader's clock told it.
+    pub(super) at: Nanos,
+}
+
+impl Slot {
+    /// As it would have been read a moment earlier, if nothing switched since; else as it was after the last switch.
+    pub(super) fn as_of(self, instant: Nanos) -> Self {
+        Self { now: self.now.saturating_sub(self.at.saturating_sub(instant).0), ..self }
+    }
 }
 
 impl TimeMaps {
@@ -46,7 +55,8 @@ impl TimeMaps {
         (0..TRIES).find_map(|_| {
             let seq = load(word!(CpuSlot, seq));
             let pair_rq = load(word!(CpuSlot, pair_rq));
-            let since_pair = monotonic().0.saturating_sub(load(word!(CpuSlot, pair_mono)));
+            let at = monotonic();
+            let since_pair = at.0.saturating_sub(load(word!(CpuSlot, pair_mono)));
             let slot = Slot {
                 seq,
                 last: load(word!(CpuSlot, last)),
@@ -58,6 +68,7 @@ impl TimeMaps {
                 nobody: load(word!(CpuSlot, nobody)),
                 rest: load(word!(CpuSlot, rest)),
                 now: if pair_rq == 0 { 0 } else { pair_rq + since_pair },
+                at,
             };
             let still = seq.is_multiple_of(2) && load(word!(CpuSlot, seq)) == seq;
             still.then_some(slot)

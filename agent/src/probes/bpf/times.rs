@@ -129,13 +129,23 @@ impl TimeMaps {
         (first..self.lost.len()).step_by(COUNTERS_PER_CPU as usize).map(|at| self.lost.load(at, 0)).sum()
     }
 
-    /// Reads every CPU. `monotonic` reads `CLOCK_MONOTONIC`: it is called inside each CPU's reading. The last switch of a
-    /// CPU that goes offline is not told: what was open then is over.
-    pub fn read(&mut self, monotonic: impl Fn() -> Nanos, is_online: impl Fn(u32) -> bool) -> TimesReading {
+    /// Reads every CPU. `monotonic` reads `CLOCK_MONOTONIC`: it is called inside each CPU's reading. Slices that are open
+    /// count up to the instant that `as_of` names for their CPU, if it is past. The last switch of a CPU that goes offline
+    /// is not told: what was open then is over.
+    pub fn read(
+        &mut self,
+        monotonic: impl Fn() -> Nanos,
+        is_online: impl Fn(u32) -> bool,
+        as_of: impl Fn(u32) -> Nanos,
+    ) -> TimesReading {
         let mut reading = TimesReading::default();
         for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
             let is_running = self.is_running(number, &is_online);
-            self.read_cpu(cpu, &|| if is_running { monotonic() } else { Nanos(0) }, &mut reading);
+            let (slot, entries) = self.read_cpu(cpu, &|| if is_running { monotonic() } else { Nanos(0) });
+            match slot {
+                Some(slot) => self.finish(number, slot.as_of(as_of(number)), entries, &mut reading),
+                None => reading.cpus.push(CpuTotals { cpu: number, busy_idle: None }),
+            }
         }
         self.ask_for_clock_pairs();
         reading
@@ -170,26 +180,25 @@ impl TimeMaps {
         is_running
     }
 
-    fn read_cpu(&mut self, cpu: usize, monotonic: &impl Fn() -> Nanos, reading: &mut TimesReading) {
+    /// A CPU's slot and what its table holds, at one instant; no slot before its first switch.
+    fn read_cpu(&mut self, cpu: usize, monotonic: &impl Fn() -> Nanos) -> (Option<Slot>, Entries) {
         let number = u32::try_from(cpu).unwrap_or(u32::MAX);
-        let Some(mut before) = self.slot(cpu, monotonic).filter(|slot| slot.last != 0) else {
-            reading.cpus.push(CpuTotals { cpu: number, busy_idle: None });
-            return;
-        };
         let mut entries = Entries::new(number);
+        let Some(mut before) = self.slot(cpu, monotonic).filter(|slot| slot.last != 0) else {
+            return (None, entries);
+        };
         for _ in 0..RESCANS {
             entries = Entries::new(number);
             let overflowed = self.scan_overflow(cpu, &mut entries);
             self.scan(cpu, &mut entries);
             let Some(after) = self.settle(cpu, before.key, &mut entries, monotonic) else { break };
             if after.now.saturating_sub(before.now) < LONG_SCAN + overflowed * LOOK_UP {
-                self.finish(number, after, entries, reading);
-                return;
+                return (Some(after), entries);
             }
             before = after;
         }
         self.torn += 1;
-        self.finish(number, Slot { now: before.last, ..before }, entries, reading);
+        (Some(Slot { now: before.last, ..before }), entries)
     }
 
     /// Reads the slot and the entries of the keys open before and now, until nothing moved meanwhile.
