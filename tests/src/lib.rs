@@ -19,6 +19,11 @@ pub fn program() -> PathBuf {
     PROGRAM.get_or_init(|| std::env::var_os("WATTRACE_BIN").map_or_else(built, PathBuf::from)).clone()
 }
 
+/// Whether tests that have a short form run in full.
+pub fn is_long() -> bool {
+    std::env::var_os("WATTRACE_TEST_LONG").is_some()
+}
+
 /// So many seconds, as the deadline of a wait: more where everything is slow, by the factor in `WATTRACE_SLOW`. What is
 /// waited for, and what is true then, is the same everywhere.
 pub fn patience(seconds: u64) -> Duration {

@@ -13,7 +13,7 @@ use crate::{
 /// What one scenario found.
 pub struct Record {
     name: &'static str,
-    title: &'static str,
+    title: String,
     rows: Vec<Value>,
     notes: Vec<String>,
     missed: Vec<String>,
@@ -21,8 +21,8 @@ pub struct Record {
 
 impl Record {
     /// `name` is the test's; `title` is for people.
-    pub const fn new(name: &'static str, title: &'static str) -> Self {
-        Self { name, title, rows: Vec::new(), notes: Vec::new(), missed: Vec::new() }
+    pub fn new(name: &'static str, title: &str) -> Self {
+        Self { name, title: title.to_owned(), rows: Vec::new(), notes: Vec::new(), missed: Vec::new() }
     }
 
     /// Compares the energy of a cgroup, zone by zone.
@@ -32,8 +32,7 @@ impl Record {
         }
     }
 
-    /// Compares cgroups of a kind: all of them together, what is not where it belongs, and the one that is furthest from
-    /// its truth, which is shown only: meter and tables are read one after the other, and what runs between is misplaced.
+    /// Compares cgroups of a kind: all of them together, and the one that is furthest from its truth.
     pub fn cgroups(&mut self, what: &str, outcome: &Outcome, paths: &[String], allowed: f64) {
         for zone in ZONES {
             for path in paths.iter().filter(|path| outcome.truth(path, zone) == 0) {
@@ -43,16 +42,9 @@ impl Record {
             let sum = pairs().fold((0, 0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
             self.row(&format!("{what}, all {}", paths.len()), zone, sum.0, sum.1, Some(allowed));
             let worst = pairs().max_by(|a, b| error(*a).abs().total_cmp(&error(*b).abs())).unwrap();
-            self.row(&format!("{what}, the worst"), zone, worst.0, worst.1, None);
+            self.row(&format!("{what}, the worst"), zone, worst.0, worst.1, Some(allowed));
             let misplaced = pairs().map(|(truth, told)| (told - truth).abs()).sum::<i64>() as f64 / sum.0 as f64;
-            let beyond = pairs().filter(|pair| error(*pair).abs() > allowed).count();
-            let text = format!(
-                "{zone}: {:.3} % is not where it belongs; {beyond} of {} are off by more than {} %",
-                100.0 * misplaced,
-                paths.len(),
-                100.0 * allowed
-            );
-            self.holds(text, misplaced <= allowed);
+            self.note(format!("{zone}: {:.3} % is not where it belongs", 100.0 * misplaced));
         }
     }
 

@@ -9,4 +9,4 @@ pub const UNATTRIBUTED: f64 = 0.001;
 /// Microjoules by which workloads, idle and residual together may differ from what the meter counted.
 pub const CONSERVATION: i64 = 1;
 /// Seconds of an interval of the agent, with what it may be late by on an emulated machine.
-pub const INTERVAL: f64 = 1.2;
+pub const INTERVAL: f64 = 1.1;

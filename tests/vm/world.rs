@@ -19,7 +19,7 @@ use crate::{
 pub const SOCKETS: u32 = 2;
 /// µW of a busy CPU, by socket: they differ, or a mistaken socket would not be seen.
 pub const BUSY_UW: [u32; 2] = [10_000_000, 25_000_000];
-const DRAM_BUSY_UW: [u32; 2] = [1_500_000, 2_500_000];
+pub const DRAM_BUSY_UW: [u32; 2] = [1_500_000, 2_500_000];
 
 /// A simulator, a receiver, and what the agent is to be told.
 pub struct World {
@@ -50,24 +50,40 @@ impl World {
         }
         let world = Self { simulator, receiver: Receiver::start(|_| Fault::None).unwrap(), place: Place::new() };
         world.rests_at([0; 2], [0; 2]);
+        world.configure("idle_watts = 0");
         world.simulator.reset_truth().unwrap();
         Some(world)
     }
 
-    /// Power at rest by socket, in µW: the simulator's, and what the operator told the agent.
+    /// The same, read through powercap, whose counters can wrap and fail, and go on while no agent runs.
+    pub fn with_powercap() -> Option<Self> {
+        let world = Self::new()?;
+        world.configure("idle_watts = 0\nsource = \"powercap\"");
+        Some(world)
+    }
+
+    /// What the operator told the agent of the machine's energy.
+    pub fn configure(&self, energy: &str) {
+        self.place.configure(&format!("[agent]\ninterval = \"1s\"\n[energy]\n{energy}\n"));
+    }
+
+    /// The simulator's power at rest by socket, in µW.
     pub fn rests_at(&self, packages: [u32; 2], memories: [u32; 2]) {
         for (socket, (package, memory)) in (0u32..).zip(packages.into_iter().zip(memories)) {
             self.simulator.set(Parameter::IdleUw(socket, package)).unwrap();
             self.simulator.set(Parameter::DramIdleUw(socket, memory)).unwrap();
         }
-        let watts = f64::from(packages.iter().chain(&memories).sum::<u32>()) / 1e6;
-        self.place.configure(&format!("[agent]\ninterval = \"1s\"\n[energy]\nidle_watts = {watts}\n"));
+    }
+
+    /// The agent, which sends to the receiver.
+    pub fn start(&self) -> Agent {
+        self.place.start(&["--endpoint", &self.receiver.endpoint()])
     }
 
     /// Starts the agent. Loads are ready and in their cgroups by now.
     pub fn measure(self) -> Measured {
         let before = self.simulator.truth().unwrap();
-        let agent = self.place.start(&["--endpoint", &self.receiver.endpoint()]);
+        let agent = self.start();
         let begin = [before, self.simulator.truth().unwrap()];
         Measured { world: self, agent, begin }
     }

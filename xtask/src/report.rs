@@ -1,8 +1,8 @@
 //! What the parts of a test run said: counts, wall times, and the one line at the end.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZero, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::shell::{self, say};
 
@@ -74,6 +74,31 @@ impl Report {
         self.part(name, || work().map(|outcome| count(&outcome, in_ci)));
     }
 
+    /// Runs parts that are runs of test programs, as many at a time as there are CPUs: each must be content with one. What
+    /// they print is mixed.
+    pub fn tests_side_by_side<Work>(&mut self, parts: Vec<(String, Work)>)
+    where
+        Work: FnOnce() -> Result<Outcome> + Send,
+    {
+        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut waiting = parts.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let some: Vec<_> = waiting.by_ref().take(at_once).collect();
+            std::thread::scope(|scope| {
+                let started = some.into_iter().map(|(name, work)| {
+                    say(format_args!("== {name}"));
+                    (name, scope.spawn(|| shell::timed(work)))
+                });
+                for (name, running) in started.collect::<Vec<_>>() {
+                    let (outcome, wall) =
+                        running.join().unwrap_or_else(|_| (Err(anyhow!("it panicked")), Duration::ZERO));
+                    let counts = outcome.map(|outcome| count(&outcome, self.in_ci));
+                    self.add(&name, counts, wall);
+                }
+            });
+        }
+    }
+
     /// Notes a part that cannot run here, and why.
     pub fn skip(&mut self, name: &str, reason: &str) {
         println!("{SKIPPED}{reason}");
@@ -84,6 +109,10 @@ impl Report {
     fn part(&mut self, name: &str, work: impl FnOnce() -> Result<Counts>) {
         say(format_args!("== {name}"));
         let (counts, wall) = shell::timed(work);
+        self.add(name, counts, wall);
+    }
+
+    fn add(&mut self, name: &str, counts: Result<Counts>, wall: Duration) {
         let counts = counts.unwrap_or_else(|error| {
             eprintln!("xtask: {name}: {error:#}");
             Counts::one(false)

@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::new(std::env::var("CI").is_ok_and(|value| value == "true"));
     if shell::is_root() && Path::new("/etc/debian_version").is_file() {
-        let wanted = setup::Args { ebpf: true, tests: true, peers: true, vm: args.long };
+        let wanted = setup::Args { ebpf: true, tests: true, peers: true, vm: true };
         report.check("setup", || setup::run(&wanted).map(|code| code == ExitCode::SUCCESS));
     }
     parts::format(&mut report);
@@ -35,10 +35,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     parts::pipeline(&mut report, args.long);
     parts::live(&mut report, args.long);
     parts::peers(&mut report, args.long);
-    // Not in the short form: emulators may crash a guest that patches its own code, as it does when programs attach.
-    if args.long {
-        vm::part(&mut report);
-    }
+    vm::part(&mut report, args.long);
     Ok(close(&report))
 }
 

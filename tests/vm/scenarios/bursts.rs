@@ -1,5 +1,7 @@
 //! Work that is over before anybody can look at it.
 
+use wattrace_tests::is_long;
+
 use crate::{
     record::Record,
     support::{Cgroup, Load},
@@ -11,7 +13,8 @@ use crate::{
 fn many_short_processes_beside_a_spinner() {
     let Some(world) = World::new() else { return };
     let homes = [Cgroup::new(), Cgroup::new()];
-    let mut storm = Load::in_cgroup(&homes[0], &["storm", "400", "2"]);
+    let count = if is_long() { "10000" } else { "500" };
+    let mut storm = Load::in_cgroup(&homes[0], &["storm", count, "2"]);
     let mut spinner = Load::in_cgroup(&homes[1], &["spin", "5"]);
     pin(spinner.child.id(), &[3]);
     let measured = world.measure();
@@ -20,10 +23,8 @@ fn many_short_processes_beside_a_spinner() {
     storm.wait();
     spinner.wait();
     let outcome = measured.end();
-    let mut record = Record::new(
-        "many_short_processes_beside_a_spinner",
-        "400 processes of 2 ms, one after the other, beside a spinner",
-    );
+    let title = format!("{count} processes of 2 ms beside a spinner");
+    let mut record = Record::new("many_short_processes_beside_a_spinner", &title);
     record.cgroup("processes", &outcome, &homes[0].name, STEADY);
     record.cgroup("spinner", &outcome, &homes[1].name, STEADY);
     record.books(&outcome);

@@ -3,13 +3,16 @@
 use std::{fs, thread, time::Duration};
 
 use crate::{
-    outcome::ZONES,
+    outcome::{Outcome, ZONES},
     record::Record,
     support::{Cgroup, Load},
     thresholds::STEADY,
-    world::{SOCKETS, World},
+    world::{SOCKETS, World, pin},
 };
 
+/// µW of a machine that does nothing, by socket.
+const PACKAGES_AT_REST: [u32; 2] = [5_000_000, 8_000_000];
+const MEMORY_AT_REST: [u32; 2] = [1_000_000, 1_000_000];
 /// Microseconds of each second that real-time tasks may have.
 const REAL_TIME: &str = "/proc/sys/kernel/sched_rt_runtime_us";
 
@@ -63,11 +66,46 @@ fn ping_pong_at_full_rate() {
 #[test]
 fn idle() {
     let Some(world) = World::new() else { return };
-    world.rests_at([5_000_000, 8_000_000], [1_000_000, 1_000_000]);
+    world.rests_at(PACKAGES_AT_REST, MEMORY_AT_REST);
+    world.configure("idle_watts = 15");
     let measured = world.measure();
     thread::sleep(Duration::from_secs(10));
     let outcome = measured.end();
     let mut record = Record::new("idle", "An idle machine, its idle power configured: 5 W and 8 W, memory 1 W each");
+    rests(&mut record, &outcome);
+    record.books(&outcome);
+    record.meters(&outcome);
+    record.judge();
+}
+
+/// What an earlier agent learned of a machine at rest, the next one takes off what a busy machine used.
+#[test]
+fn a_spinner_on_a_machine_whose_rest_was_measured() {
+    let Some(world) = World::new() else { return };
+    world.rests_at(PACKAGES_AT_REST, MEMORY_AT_REST);
+    world.configure("");
+    let teacher = world.start();
+    thread::sleep(Duration::from_secs(75));
+    teacher.stop();
+    let home = Cgroup::new();
+    let mut load = Load::in_cgroup(&home, &["spin", "4"]);
+    pin(load.child.id(), &[3]);
+    let measured = world.measure();
+    load.go();
+    load.wait();
+    let outcome = measured.end();
+    let title =
+        "A spinner on a machine that draws 5 W and 8 W at rest, memory 1 W each, which an earlier agent measured";
+    let mut record = Record::new("a_spinner_on_a_machine_whose_rest_was_measured", title);
+    record.cgroup("spinner", &outcome, &home.name, STEADY);
+    rests(&mut record, &outcome);
+    record.books(&outcome);
+    record.meters(&outcome);
+    record.judge();
+}
+
+/// Holds what was told to be idle to what was used at rest.
+fn rests(record: &mut Record, outcome: &Outcome) {
     let (mut told, mut least, mut most) = (0, 0, 0);
     for zone in ZONES {
         let rested = (0..SOCKETS).map(|socket| outcome.rested(zone, socket));
@@ -81,7 +119,4 @@ fn idle() {
         format!("all zones: {told} µJ idle, {least} to {most} µJ at rest"),
         told as f64 >= least as f64 - near(least) && told as f64 <= most as f64 + near(most),
     );
-    record.books(&outcome);
-    record.meters(&outcome);
-    record.judge();
 }

@@ -32,6 +32,8 @@ const CPUS: &str = "4,sockets=2,cores=2";
 pub(super) struct Choice<'a> {
     /// Arguments of the test program: parts of names.
     pub(super) arguments: &'a [String],
+    /// The full forms of scenarios that have a short one.
+    pub(super) long: bool,
     /// Write the page.
     pub(super) write: bool,
     /// How long one machine may take.
@@ -53,7 +55,7 @@ pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
                 machine: &Machine { cpus: CPUS.to_owned(), modules: vec![simulator(series)?], ..Machine::default() },
                 files: programs.files()?,
                 command: programs.command(choice.arguments)?,
-                environment: programs.environment(false)?,
+                environment: programs.environment(choice.long)?,
                 deadline: choice.deadline,
             };
             let end = boot.run()?;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
+
 use super::{
-    kernels,
+    kernels::{self, Kernel},
     machine::{Boot, Machine},
     programs::Programs,
 };
@@ -25,17 +27,18 @@ pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
         Ok(programs) => programs,
         Err(error) => return report.check("vm", || Err(error)),
     };
-    for series in series {
-        report.tests(&format!("vm {series} live"), || {
-            let boot = Boot {
-                kernel: &kernels::fetch(series)?,
-                machine: &Machine::default(),
-                files: programs.files()?,
-                command: programs.command(choice.arguments)?,
-                environment: programs.environment(choice.long)?,
-                deadline: choice.deadline,
-            };
-            Ok(boot.run()?.outcome)
-        });
-    }
+    let on = |kernel: Result<Kernel>| {
+        let boot = Boot {
+            kernel: &kernel?,
+            machine: &Machine::default(),
+            files: programs.files()?,
+            command: programs.command(choice.arguments)?,
+            environment: programs.environment(choice.long)?,
+            deadline: choice.deadline,
+        };
+        Ok(boot.run()?.outcome)
+    };
+    // One after the other: there is one apt.
+    let fetched = series.iter().map(|series| (format!("vm {series} live"), kernels::fetch(series)));
+    report.tests_side_by_side(fetched.map(|(name, kernel)| (name, || on(kernel))).collect());
 }

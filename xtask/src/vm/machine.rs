@@ -86,9 +86,9 @@ impl Boot<'_> {
         let folder = shell::target().join("vm").join(&self.kernel.series);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let (archive, console) = (folder.join("guest.cpio"), folder.join("console.log"));
-        // One machine at a time: emulation takes all the CPUs there are, and its files have these names.
-        let lock = File::create(folder.with_file_name("lock")).context("cannot create the lock of machines")?;
-        lock.lock().context("cannot wait for another machine of this checkout")?;
+        // Its files have these names.
+        let lock = File::create(folder.join("lock")).context("cannot create the lock of a machine")?;
+        lock.lock().context("cannot wait for another machine with this kernel")?;
         self.add_first_program()?;
         self.files.pack(&archive)?;
         fs::write(&console, "").with_context(|| format!("cannot write {}", console.display()))?;

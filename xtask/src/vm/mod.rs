@@ -24,8 +24,29 @@ pub mod programs;
 /// Programs that every suite needs, and the Debian packages that have them.
 pub const TOOLS: [(&str, &str); 2] = [(machine::EMULATOR, "qemu-system-x86"), (machine::BUSYBOX, "busybox-static")];
 
-/// When a machine is given up, in the form that `cargo xtask test --long` runs.
+/// When a machine is given up, in the forms that `cargo xtask test` and `cargo xtask test --long` run.
+const SHORT_DEADLINE: Duration = Duration::from_secs(600);
 const LONG_DEADLINE: Duration = Duration::from_secs(5400);
+
+/// What the short form has.
+const SHORT: [&str; 2] = ["5.10", "6.12"];
+const SHORT_LIVE: [&str; 8] = [
+    "loader::",
+    "sched::two_cgroups_with_known_use",
+    "sched::cgroups_that_die",
+    "sched::a_thread_that_is_never_switched_out",
+    "binary::once_closes_its_books",
+    "binary::two_capabilities_are_enough",
+    "daemon::clock::",
+    "daemon::signals::sigterm_delivers",
+];
+const SHORT_ACCURACY: [&str; 5] = [
+    "two_spinners_on_priced_sockets",
+    "many_short_processes",
+    "bursts_of_10_ms",
+    "a_zone_that_starts_again",
+    "an_agent_that_is_killed_and",
+];
 
 /// Run a suite of tests in virtual machines, on other kernels
 #[derive(clap::Args)]
@@ -85,7 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             live::run(&mut report, &series(&kernels::SERIES), &choice);
         }
         Suite::Accuracy { write, filters } => {
-            let choice = accuracy::Choice { arguments: filters, write: *write, deadline };
+            let choice = accuracy::Choice { arguments: filters, long: args.long || *write, write: *write, deadline };
             accuracy::run(&mut report, &series(&accuracy::KERNELS), &choice);
         }
     }
@@ -98,16 +119,19 @@ pub fn missing() -> Vec<String> {
     absent.map(|(tool, package)| format!("{tool} (Debian package {package})")).collect()
 }
 
-/// What `cargo xtask test --long` runs: every suite, on every kernel that it can run on.
-pub fn part(report: &mut Report) {
+/// What `cargo xtask test` runs: oldest and newest of what is widely used, with those tests that differ most by kernel; or
+/// every suite in full, on every kernel that it can run on.
+pub fn part(report: &mut Report, long: bool) {
     const NAME: &str = "vm";
     let missing = missing();
     if !missing.is_empty() {
         return report.skip(NAME, &format!("missing tool: {}; run `cargo xtask setup --vm`", missing.join(", ")));
     }
-    let texts = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<String>>();
-    let choice = Choice { arguments: &[], long: true, deadline: LONG_DEADLINE };
-    live::run(report, &texts(&kernels::SERIES), &choice);
-    let choice = accuracy::Choice { arguments: &[], write: false, deadline: LONG_DEADLINE };
-    accuracy::run(report, &texts(&accuracy::KERNELS), &choice);
+    let owned = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let (tests, scenarios) = if long { (vec![], vec![]) } else { (owned(&SHORT_LIVE), owned(&SHORT_ACCURACY)) };
+    let deadline = if long { LONG_DEADLINE } else { SHORT_DEADLINE };
+    let kernels = |all: &[&str]| owned(if long { all } else { &SHORT });
+    live::run(report, &kernels(&kernels::SERIES), &Choice { arguments: &tests, long, deadline });
+    let choice = accuracy::Choice { arguments: &scenarios, long, write: false, deadline };
+    accuracy::run(report, &kernels(&accuracy::KERNELS), &choice);
 }
