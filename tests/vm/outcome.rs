@@ -17,6 +17,8 @@ const FEMTOJOULES: u128 = 1_000_000_000;
 pub struct Outcome {
     begin: [Truth; 2],
     end: [Truth; 2],
+    /// Totals when it began.
+    first: BTreeMap<Series, f64>,
     last: BTreeMap<Series, Point>,
 }
 
@@ -30,13 +32,15 @@ pub struct Books {
 }
 
 impl Outcome {
-    pub fn new(begin: [Truth; 2], end: [Truth; 2], points: &[Point]) -> Self {
-        let mut last = BTreeMap::new();
+    /// `told` is what receivers knew when it began.
+    pub fn new(begin: [Truth; 2], end: [Truth; 2], told: &[Point], points: &[Point]) -> Self {
         // A series that ended keeps its last value.
-        for point in points.iter().filter(|point| point.is_sum && point.value.is_some()) {
-            last.insert(point.series(), point.clone());
-        }
-        Self { begin, end, last }
+        let sums = |points: &[Point]| -> BTreeMap<Series, Point> {
+            let sums = points.iter().filter(|point| point.is_sum && point.value.is_some());
+            sums.map(|point| (point.series(), point.clone())).collect()
+        };
+        let first = sums(told).into_iter().filter_map(|(series, point)| Some((series, point.value?))).collect();
+        Self { begin, end, first, last: sums(points) }
     }
 
     /// What a cgroup used since the agent measures.
@@ -111,8 +115,9 @@ impl Outcome {
     }
 
     fn sum(&self, is_wanted: impl Fn(&Point) -> bool) -> i64 {
-        let values = self.last.values().filter(|point| is_wanted(point)).filter_map(|point| point.value);
-        values.map(of_joules).sum()
+        let wanted = self.last.iter().filter(|(_, point)| is_wanted(point));
+        let first = |series| self.first.get(series).copied().map_or(0, of_joules);
+        wanted.filter_map(|(series, point)| Some(of_joules(point.value?) - first(series))).sum()
     }
 }
 

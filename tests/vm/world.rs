@@ -12,7 +12,7 @@ use wattrace_tests::{
 use crate::{
     agent::{Agent, Place},
     outcome::Outcome,
-    received,
+    received::{self, Point},
 };
 
 /// Physical packages of the machine.
@@ -34,6 +34,8 @@ pub struct Measured {
     pub agent: Agent,
     /// The truth just before and just after the agent's first reading.
     begin: [Truth; 2],
+    /// What an earlier agent told, whose totals this one goes on with.
+    told: Vec<Point>,
 }
 
 impl World {
@@ -82,23 +84,24 @@ impl World {
 
     /// Starts the agent. Loads are ready and in their cgroups by now.
     pub fn measure(self) -> Measured {
+        let told = received::points(&self.receiver);
         let before = self.simulator.truth().unwrap();
         let agent = self.start();
         let begin = [before, self.simulator.truth().unwrap()];
-        Measured { world: self, agent, begin }
+        Measured { world: self, agent, begin, told }
     }
 }
 
 impl Measured {
     /// Stops the agent. Loads are over by now.
     pub fn end(self) -> Outcome {
-        let Self { world, agent, begin } = self;
+        let Self { world, agent, begin, told } = self;
         let before = world.simulator.truth().unwrap();
         agent.stop();
         let after = world.simulator.truth().unwrap();
         after.check().unwrap();
         assert_eq!(after.overflows, 0, "the simulator's table is full");
-        Outcome::new(begin, [before, after], &received::points(&world.receiver))
+        Outcome::new(begin, [before, after], &told, &received::points(&world.receiver))
     }
 }
 

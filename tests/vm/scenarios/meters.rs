@@ -14,6 +14,8 @@ use crate::{
 
 /// First of socket 1.
 const COUNTING_CPU: &str = "/sys/devices/system/cpu/cpu2/online";
+/// The other one of socket 1.
+const OTHER_CPU: &str = "/sys/devices/system/cpu/cpu3/online";
 /// A reader that is late by half of it could not tell one wrap from two.
 const RANGE_UJ: u64 = 600_000_000;
 
@@ -59,6 +61,14 @@ fn a_zone_that_starts_again_at_0() {
 }
 
 #[test]
+fn a_zone_that_jumps() {
+    let title = "A zone whose counter jumps by 100 kJ";
+    faulty("a_zone_that_jumps", title, Duration::ZERO, &["package"], |measured| {
+        fault(measured, Fault::Jump(100_000_000_000));
+    });
+}
+
+#[test]
 fn a_zone_that_cannot_be_read_for_a_while() {
     let span = Duration::from_millis(1500);
     let title = "A zone that cannot be read for 1.5 s";
@@ -91,7 +101,10 @@ fn the_cpu_that_counts_goes_offline() {
         thread::sleep(Duration::from_millis(1500));
         fs::write(COUNTING_CPU, "1").unwrap();
     });
-    // It goes, and another counts on; whether that one hands back is the kernel's to say.
+    // The one that took over keeps the counters until it goes, too. Other scenarios have them where they were.
+    for state in ["0", "1"] {
+        fs::write(OTHER_CPU, state).unwrap();
+    }
     for zone in ZONES {
         cost(&mut record, &outcome, &homes[1].name, zone, 2.0 * INTERVAL);
     }
