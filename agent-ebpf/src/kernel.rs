@@ -57,6 +57,14 @@ pub static HAVE_STINTS: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static HAVE_NR_SWITCHES: Global<u32> = Global::new(0);
 
+/// 1 where moves of running tasks are told.
+#[unsafe(no_mangle)]
+pub static HAVE_MOVES: Global<u32> = Global::new(0);
+
+/// CPUs that may ever be there.
+#[unsafe(no_mangle)]
+pub static POSSIBLE_CPUS: Global<u32> = Global::new(0);
+
 /// Cgroup id of the root of the unified hierarchy.
 #[unsafe(no_mangle)]
 pub static ROOT_CGROUP: Global<u64> = Global::new(1);

@@ -69,8 +69,8 @@ fn rows(layouts: &Layouts) -> Option<Vec<(&'static str, &'static str, u32)>> {
         ("rq", "clock", clock.rq_clock),
         ("cgroup", "kn", cgroup.cgroup_kn),
         ("kernfs_node", "id", cgroup.kernfs_id),
-        ("cgroup", "root", cgroup.cgroup_root),
-        ("cgroup_root", "hierarchy_id", cgroup.root_hierarchy_id),
+        ("cgroup", "root", cgroup.hierarchy.cgroup_root),
+        ("cgroup_root", "hierarchy_id", cgroup.hierarchy.root_hierarchy_id),
     ];
     Some(needed.into_iter().chain(optional).collect())
 }

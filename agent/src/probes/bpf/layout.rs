@@ -19,6 +19,8 @@ pub struct Layouts {
     pub sched: Result<SchedLayout, LayoutError>,
     /// Births and deaths of cgroups.
     pub cgroup: Result<CgroupLayout, LayoutError>,
+    /// Moves of running tasks to other cgroups.
+    pub moves: Result<HierarchyLayout, LayoutError>,
 }
 
 /// Offsets in bytes for the `sched_switch` program.
@@ -74,6 +76,13 @@ pub struct CgroupLayout {
     pub cgroup_kn: u32,
     /// `kernfs_node.id`, 8 bytes.
     pub kernfs_id: u32,
+    /// Which hierarchy a cgroup is of.
+    pub hierarchy: HierarchyLayout,
+}
+
+/// Offsets in bytes from a cgroup to the number of its hierarchy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HierarchyLayout {
     /// `cgroup.root`, pointer to `cgroup_root`.
     pub cgroup_root: u32,
     /// `cgroup_root.hierarchy_id`, 4 bytes; 0 is the unified hierarchy.
@@ -102,6 +111,9 @@ pub enum Effect {
     /// No events about cgroups.
     #[error("the cgroup probe is off")]
     CgroupOff,
+    /// Moves are seen at the next switch.
+    #[error("a task that is moved while it runs counts for its old cgroup until it is switched out")]
+    MovesLate,
 }
 
 /// What did not resolve.
@@ -187,7 +199,11 @@ impl Layouts {
 /// Resolves what all probes need; each fails for itself.
 pub fn resolve(btf: &Btf<'_>) -> Layouts {
     let off = |effect| move |cause| LayoutError { effect, cause };
-    Layouts { sched: sched(btf).map_err(off(Effect::SchedOff)), cgroup: cgroup(btf).map_err(off(Effect::CgroupOff)) }
+    Layouts {
+        sched: sched(btf).map_err(off(Effect::SchedOff)),
+        cgroup: cgroup(btf).map_err(off(Effect::CgroupOff)),
+        moves: moves(btf).map_err(off(Effect::MovesLate)),
+    }
 }
 
 fn sched(btf: &Btf<'_>) -> Result<SchedLayout, LayoutCause> {
@@ -266,11 +282,28 @@ fn cgroup(btf: &Btf<'_>) -> Result<CgroupLayout, LayoutCause> {
             return Err(LayoutCause::Arguments { name, expected: "a pointer to cgroup and a path first" });
         }
     }
-    let [cgroup_kn, cgroup_root] =
-        offsets(btf, "cgroup", [("kn", Want::Pointer("kernfs_node")), ("root", Want::Pointer("cgroup_root"))])?;
+    let [cgroup_kn] = offsets(btf, "cgroup", [("kn", Want::Pointer("kernfs_node"))])?;
     let [kernfs_id] = offsets(btf, "kernfs_node", [("id", Want::Bytes(8))])?;
+    Ok(CgroupLayout { cgroup_kn, kernfs_id, hierarchy: hierarchy(btf)? })
+}
+
+/// `cgroup_attach_task` passes the cgroup, its path, the task, and whether all threads of its process were moved.
+fn moves(btf: &Btf<'_>) -> Result<HierarchyLayout, LayoutCause> {
+    const NAME: &str = "cgroup_attach_task";
+    let args = btf.tracepoint_args(NAME)?;
+    if !matches!(args.as_slice(), [Arg::Pointer("cgroup"), Arg::Text, Arg::Pointer("task_struct"), Arg::Bool, ..]) {
+        return Err(LayoutCause::Arguments {
+            name: NAME,
+            expected: "a pointer to cgroup, a path, a pointer to task_struct and a bool first",
+        });
+    }
+    hierarchy(btf)
+}
+
+fn hierarchy(btf: &Btf<'_>) -> Result<HierarchyLayout, LayoutCause> {
+    let [cgroup_root] = offsets(btf, "cgroup", [("root", Want::Pointer("cgroup_root"))])?;
     let [root_hierarchy_id] = offsets(btf, "cgroup_root", [("hierarchy_id", Want::Bytes(4))])?;
-    Ok(CgroupLayout { cgroup_kn, kernfs_id, cgroup_root, root_hierarchy_id })
+    Ok(HierarchyLayout { cgroup_root, root_hierarchy_id })
 }
 
 /// What a program takes a member to be.

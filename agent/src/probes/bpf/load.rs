@@ -14,10 +14,10 @@ use wattrace_common::{layout, limits::TIME_SETS, loss::COUNTERS_PER_CPU};
 
 use super::{
     events::CgroupEvents,
-    layout::{CgroupLayout, Layouts, SchedLayout},
+    layout::{Effect, HierarchyLayout, Layouts, SchedLayout},
     mapped::Mapped,
     own::Me,
-    times::TimeMaps,
+    times::{Maps, TimeMaps},
     visit,
 };
 
@@ -49,6 +49,8 @@ pub struct Programs {
     pub times: TimeMaps,
     /// Births and deaths of cgroups, or why there are none.
     pub cgroups: Result<CgroupEvents, String>,
+    /// Whether tasks that are moved while they run are seen; if not, why, and what follows.
+    pub moves: Result<(), String>,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -104,7 +106,7 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     let btf = Btf::parse_file(&machine.btf, Endianness::default()).map_err(|error| LoadError::Layout(chain(&error)))?;
-    let mut ebpf = open(loader, sched, layouts.cgroup.as_ref().ok(), machine, &btf)?;
+    let mut ebpf = open(loader, sched, hierarchy(layouts), layouts.moves.is_ok(), machine, &btf)?;
     attach(&mut ebpf, "sched_switch", &btf)?;
     let times = time_maps(&mut ebpf, machine)?;
     visit_cpus(&times, machine)?;
@@ -112,8 +114,14 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         Ok(_) => cgroup_events(&mut ebpf, &btf).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
+    let moves = match &layouts.moves {
+        Ok(_) => {
+            attach(&mut ebpf, "cgroup_attach_task", &btf).map_err(|error| format!("{error}: {}", Effect::MovesLate))
+        }
+        Err(error) => Err(error.to_string()),
+    };
     let me = Me { cgroup: None, ..machine.me };
-    Ok(Programs { times, cgroups, me, ebpf })
+    Ok(Programs { times, cgroups, moves, me, ebpf })
 }
 
 impl Programs {
@@ -130,10 +138,17 @@ fn raise_memlock() {
     let _ = setrlimit(Resource::Memlock, unlimited);
 }
 
+/// Either program that looks at cgroups needs it.
+fn hierarchy(layouts: &Layouts) -> Option<&HierarchyLayout> {
+    let cgroup = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy);
+    cgroup.or(layouts.moves.as_ref()).ok()
+}
+
 fn open(
     loader: EbpfLoader<'_>,
     sched: &SchedLayout,
-    cgroup: Option<&CgroupLayout>,
+    hierarchy: Option<&HierarchyLayout>,
+    have_moves: bool,
     machine: &Machine,
     btf: &Btf,
 ) -> Result<Ebpf, LoadError> {
@@ -154,6 +169,8 @@ fn open(
         ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[_, before]| before)),
         ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !machine.locked_down)),
         ("TIME_RUNS", u32::from(machine.time_runs)),
+        ("HAVE_MOVES", u32::from(have_moves)),
+        ("POSSIBLE_CPUS", machine.possible),
         ("HAVE_RQ_CLOCK", u32::from(sched.clock.is_ok())),
     ];
     if let Ok(clock) = &sched.clock {
@@ -165,8 +182,11 @@ fn open(
             ("HAVE_NR_SWITCHES", u32::from(clock.rq_nr_switches.is_some())),
         ]);
     }
-    if let Some(cgroup) = cgroup {
-        globals.extend([("CGROUP_ROOT", cgroup.cgroup_root), ("CGROUP_ROOT_HIERARCHY_ID", cgroup.root_hierarchy_id)]);
+    if let Some(hierarchy) = hierarchy {
+        globals.extend([
+            ("CGROUP_ROOT", hierarchy.cgroup_root),
+            ("CGROUP_ROOT_HIERARCHY_ID", hierarchy.root_hierarchy_id),
+        ]);
     }
     let mut loader = loader;
     loader.btf(Some(btf)).override_global("ROOT_CGROUP", &machine.root_cgroup, true);
@@ -176,6 +196,7 @@ fn open(
     loader
         .map_max_entries(layout::MAP_CPUS, machine.possible)
         .map_max_entries(layout::MAP_TIMES, machine.possible * TIME_SETS)
+        .map_max_entries(layout::MAP_MOVES, machine.possible)
         .map_max_entries(layout::MAP_COSTS, machine.possible)
         .map_max_entries(layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)
         .load(OBJECT)
@@ -254,11 +275,13 @@ fn mapped<T: wattrace_common::pod::Pod>(
 fn time_maps(ebpf: &mut Ebpf, machine: &Machine) -> Result<TimeMaps, LoadError> {
     let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
     let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
+    let (moves, moves_data) = mapped(ebpf, layout::MAP_MOVES, machine.possible)?;
     let (lost, lost_data) = mapped(ebpf, layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)?;
     let (costs, costs_data) = mapped(ebpf, layout::MAP_COSTS, machine.possible)?;
     let overflow =
         PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
-    Ok(TimeMaps::new(cpus, times, lost, costs, overflow, vec![cpus_data, times_data, lost_data, costs_data]))
+    let data = vec![cpus_data, times_data, moves_data, lost_data, costs_data];
+    Ok(TimeMaps::new(Maps { cpus, times, moves, lost, costs, overflow, data }))
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {

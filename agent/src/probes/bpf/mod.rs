@@ -8,6 +8,7 @@ pub mod layout;
 mod load;
 mod mapped;
 mod own;
+mod parts;
 mod reclaim;
 mod slot;
 mod times;
