@@ -33,6 +33,8 @@ offsets! {
     TASK_SUM_EXEC_RUNTIME,
     /// `se.prev_sum_exec_runtime` of `task_struct`: the former, when the task was last switched in.
     TASK_PREV_SUM_EXEC_RUNTIME,
+    /// `prio` of `task_struct`: below 100 the task is not of the fair class.
+    TASK_PRIO,
     RQ_NR_SWITCHES,
     CSS_SET_DFL_CGRP,
     CGROUP_KN,

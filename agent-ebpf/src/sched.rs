@@ -26,6 +26,10 @@ use crate::{
 };
 
 const PF_KTHREAD: u32 = 0x0020_0000;
+/// Least `prio` of a task of the fair class.
+const FAIR: i32 = 100;
+/// No instant.
+const UNTOLD: u64 = u64::MAX;
 
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
@@ -114,8 +118,8 @@ fn unreported_switch(slot: &mut CpuSlot, run_queue: &RunQueue, prev: Kptr) -> bo
 /// says it ran, the task that leaves has the time since its arrival, and what lies between was idle.
 #[inline(never)]
 fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
-    let (left, arrival) = (departure(slot, now), arrival(prev, now));
-    let is_told = arrival >= slot.last && arrival <= now;
+    let (left, arrival) = (departure(slot, now), arrival(prev, slot.last, now));
+    let is_told = arrival != UNTOLD;
     loss::count(cpu, Program::Sched, if is_told { Reason::Missed } else { Reason::NoStart });
     // Untold, the whole stretch is the earlier task's.
     let arrival = if is_told { arrival } else { now };
@@ -145,17 +149,34 @@ fn departure(slot: &CpuSlot, now: u64) -> u64 {
     if u64::from(pid) != slot.pid || total < before {
         return now;
     }
-    slot.last + (total - before)
+    if task.copy(&TASK_PRIO).unwrap_or(FAIR) >= FAIR {
+        return slot.last + (total - before);
+    }
+    // Other classes keep no such account. A kernel thread of theirs that leaves untold is the one that takes its CPU
+    // offline, in microseconds: what follows is not its time.
+    if slot.key == WorkKey::KERNEL.0 { slot.last } else { now }
 }
 
-/// When a task was switched in, by the run-queue clock; 0 where the kernel does not say. The idle task
-/// has no stamp: it came when the one before it left.
+/// When a task was switched in, by the run-queue clock, or [`UNTOLD`]. The idle task has no stamp: it came when the one
+/// before it left.
+///
+/// A task that was preempted on its way to sleep is not stamped when it comes back: the stamp is of an earlier stint, and
+/// the scheduler's account of this one tells.
 #[inline(always)]
-fn arrival(task: Kptr, now: u64) -> u64 {
+fn arrival(task: Kptr, last: u64, now: u64) -> u64 {
     if task.read::<u32>(&TASK_PID) == 0 {
-        return if HAVE_STINTS.load() == 1 { now } else { 0 };
+        return if HAVE_STINTS.load() == 1 { now } else { UNTOLD };
     }
-    if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 }
+    let stamp = if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 };
+    if stamp >= last && stamp <= now {
+        return stamp;
+    }
+    if HAVE_STINTS.load() == 0 || task.read::<i32>(&TASK_PRIO) < FAIR {
+        return UNTOLD;
+    }
+    let (total, before): (u64, u64) = (task.read(&TASK_SUM_EXEC_RUNTIME), task.read(&TASK_PREV_SUM_EXEC_RUNTIME));
+    let stint = total.wrapping_sub(before);
+    if stint <= now - last { now - stint } else { UNTOLD }
 }
 
 /// Adds a finished slice to whom it belongs. `task` is the one that ran, where it is at hand.

@@ -50,10 +50,21 @@ pub struct SchedLayout {
     pub kernfs_id: u32,
     /// `task_struct.sched_info.last_arrival`, 8 bytes; absent without `CONFIG_SCHED_INFO`.
     pub task_last_arrival: Option<u32>,
-    /// `task_struct.se.sum_exec_runtime` and `.prev_sum_exec_runtime`, 8 bytes each, nanoseconds.
-    pub task_stint: Option<[u32; 2]>,
+    /// How long a task ran since it was switched in.
+    pub task_stint: Option<StintLayout>,
     /// The run queue's clock; without it the program reads the clock itself.
     pub clock: Result<ClockLayout, LayoutError>,
+}
+
+/// Offsets in bytes of a task's account of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StintLayout {
+    /// `task_struct.se.sum_exec_runtime`, 8 bytes, nanoseconds.
+    pub total: u32,
+    /// `task_struct.se.prev_sum_exec_runtime`, 8 bytes: the former, when it was switched in.
+    pub before: u32,
+    /// `task_struct.prio`, 4 bytes: only tasks of the fair class, from 100 on, have the latter.
+    pub prio: u32,
 }
 
 /// Offsets in bytes from a task to its run queue's clock.
@@ -265,9 +276,13 @@ fn clock(btf: &Btf<'_>) -> Result<ClockLayout, LayoutCause> {
     Ok(ClockLayout { task_cfs_rq, cfs_rq_rq, rq_clock, rq_nr_switches })
 }
 
-fn stint(btf: &Btf<'_>) -> Option<[u32; 2]> {
-    let fields = [("se.sum_exec_runtime", Want::Bytes(8)), ("se.prev_sum_exec_runtime", Want::Bytes(8))];
-    offsets(btf, "task_struct", fields).ok()
+fn stint(btf: &Btf<'_>) -> Option<StintLayout> {
+    let fields = [
+        ("se.sum_exec_runtime", Want::Bytes(8)),
+        ("se.prev_sum_exec_runtime", Want::Bytes(8)),
+        ("prio", Want::Bytes(4)),
+    ];
+    offsets(btf, "task_struct", fields).ok().map(|[total, before, prio]| StintLayout { total, before, prio })
 }
 
 /// A word that the programs use where it is there, of the size they read it in.

@@ -16,6 +16,7 @@ use super::{
     events::CgroupEvents,
     layout::{Effect, HierarchyLayout, Layouts, SchedLayout},
     mapped::Mapped,
+    memlock,
     own::Me,
     times::{Maps, TimeMaps},
     visit,
@@ -65,6 +66,14 @@ pub enum LoadError {
         "the kernel programs need CAP_BPF and CAP_PERFMON: run as root, or grant both with `setcap cap_bpf,cap_perfmon,cap_dac_read_search+ep`"
     )]
     Denied,
+    /// Too low a limit, on kernels that have one.
+    #[error(
+        "the kernel programs were refused although CAP_BPF and CAP_PERFMON are there: kernels before 5.11 count their memory against RLIMIT_MEMLOCK, which is {limit} bytes: set `LimitMEMLOCK=infinity` in the unit, or run `ulimit -l unlimited` first"
+    )]
+    MemoryLimit {
+        /// The limit, bytes.
+        limit: u64,
+    },
     /// No BTF, or a field that is not where it must be.
     #[error("{0}")]
     Layout(String),
@@ -101,7 +110,7 @@ pub enum LoadError {
 /// reason stands in [`Programs::cgroups`], and paths are then found by walking.
 pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
     let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
-    raise_memlock();
+    memlock::raise();
     // It parses the kernel's types by itself, 10 MB of them: given back before ours are parsed.
     let mut loader = EbpfLoader::new();
     loader.btf(None);
@@ -131,13 +140,6 @@ impl Programs {
     }
 }
 
-/// Kernels before 5.11 account maps to `RLIMIT_MEMLOCK`; a failure shows when a map is made.
-fn raise_memlock() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let unlimited = Rlimit { current: None, maximum: None };
-    let _ = setrlimit(Resource::Memlock, unlimited);
-}
-
 /// Either program that looks at cgroups needs it.
 fn hierarchy(layouts: &Layouts) -> Option<&HierarchyLayout> {
     let cgroup = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy);
@@ -165,8 +167,9 @@ fn open(
         ("KERNFS_NODE_ID", sched.kernfs_id),
         ("TASK_LAST_ARRIVAL", sched.task_last_arrival.unwrap_or(0)),
         ("HAVE_LAST_ARRIVAL", u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
-        ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[total, _]| total)),
-        ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[_, before]| before)),
+        ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |stint| stint.total)),
+        ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |stint| stint.before)),
+        ("TASK_PRIO", sched.task_stint.map_or(0, |stint| stint.prio)),
         ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !machine.locked_down)),
         ("TIME_RUNS", u32::from(machine.time_runs)),
         ("HAVE_MOVES", u32::from(have_moves)),
@@ -213,7 +216,7 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadErro
 
 fn refused(program: &'static str, error: &ProgramError) -> LoadError {
     if error_is_denied(error) {
-        return LoadError::Denied;
+        return denied();
     }
     let reason = match error {
         ProgramError::LoadError { io_error, verifier_log } => {
@@ -236,7 +239,12 @@ fn objection(log: &str) -> String {
 }
 
 fn denied_or(error: &(dyn std::error::Error + 'static), other: impl FnOnce(String) -> LoadError) -> LoadError {
-    if error_is_denied(error) { LoadError::Denied } else { other(chain(error)) }
+    if error_is_denied(error) { denied() } else { other(chain(error)) }
+}
+
+/// Why something was not permitted.
+fn denied() -> LoadError {
+    memlock::in_the_way().map_or(LoadError::Denied, |limit| LoadError::MemoryLimit { limit })
 }
 
 fn causes<'a>(

@@ -7,6 +7,7 @@ mod events;
 pub mod layout;
 mod load;
 mod mapped;
+mod memlock;
 mod own;
 mod parts;
 mod reclaim;
