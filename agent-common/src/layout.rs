@@ -8,6 +8,8 @@ pub const MAP_TIMES: &str = "TIMES";
 pub const MAP_OVERFLOW: &str = "OVERFLOW";
 /// Loss counters: array of `u64`, CPU-major, mmap-able.
 pub const MAP_LOST: &str = "LOST";
+/// Moves of running tasks: array of [`crate::moves::CpuMoves`], one per CPU, mmap-able.
+pub const MAP_MOVES: &str = "MOVES";
 /// What the programs cost: array of [`crate::cost::CpuCost`], one per CPU, mmap-able.
 pub const MAP_COSTS: &str = "COSTS";
 /// Births and deaths of cgroups: ring buffer.

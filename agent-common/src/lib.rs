@@ -10,5 +10,6 @@ pub mod histogram;
 pub mod layout;
 pub mod limits;
 pub mod loss;
+pub mod moves;
 pub mod pod;
 pub mod sched;

@@ -9,6 +9,9 @@ pub const TIME_SETS: u32 = 512;
 /// Keys that the overflow map takes, over all CPUs.
 pub const OVERFLOW_KEYS: u32 = 2_048;
 
+/// Moves of a task within one slice of its CPU that are kept: with the words beside them 1 KiB per CPU.
+pub const MOVES_PER_SLICE: usize = 61;
+
 /// Bytes of the ring that carries cgroup births and deaths. Power of two.
 pub const CGROUP_RING_BYTES: u32 = 256 * 1024;
 

@@ -10,13 +10,16 @@ pub enum Program {
     CgroupMkdir = 1,
     /// `cgroup_rmdir`
     CgroupRmdir = 2,
+    /// `cgroup_attach_task`
+    CgroupAttach = 3,
 }
 
 /// Why it was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Reason {
-    /// The overflow map had no room: the time is in the CPU's busy word and no workload's.
+    /// There was no room. In the overflow map: the time is in the CPU's busy word and no workload's. For one more move
+    /// within a slice: the rest of the slice is the cgroup's that the task was moved to before.
     Full = 0,
     /// The set of the table was taken: the overflow map was used. Nothing is lost, it costs more.
     Busy = 1,
@@ -33,14 +36,14 @@ pub enum Reason {
 }
 
 /// Programs that count losses.
-pub const PROGRAMS: [Program; 3] = [Program::Sched, Program::CgroupMkdir, Program::CgroupRmdir];
+pub const PROGRAMS: [Program; 4] = [Program::Sched, Program::CgroupMkdir, Program::CgroupRmdir, Program::CgroupAttach];
 /// Reasons that are counted.
 pub const REASONS: [Reason; 7] =
     [Reason::Full, Reason::Busy, Reason::ClockBack, Reason::Partial, Reason::NoCgroup, Reason::Missed, Reason::NoStart];
 /// Counters per CPU: programs × 8, so that a reason added later moves no other.
-pub const COUNTERS_PER_CPU: u32 = 3 * STRIDE;
+pub const COUNTERS_PER_CPU: u32 = 4 * STRIDE;
 const STRIDE: u32 = 8;
-const _: () = assert!(PROGRAMS.len() == 3 && REASONS.len() < STRIDE as usize);
+const _: () = assert!(PROGRAMS.len() == 4 && REASONS.len() < STRIDE as usize);
 
 /// Index of a counter in one CPU's part of the loss array.
 pub const fn index(program: Program, reason: Reason) -> u32 {
@@ -54,6 +57,7 @@ impl Program {
             Self::Sched => "sched",
             Self::CgroupMkdir => "cgroup_mkdir",
             Self::CgroupRmdir => "cgroup_rmdir",
+            Self::CgroupAttach => "cgroup_attach_task",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     cost::CpuCost,
+    moves::CpuMoves,
     sched::{CpuSlot, OverflowValue, TimeSet},
 };
 
@@ -19,4 +20,4 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(u64, CpuCost, CpuSlot, TimeSet, OverflowValue);
+pod!(u64, CpuCost, CpuMoves, CpuSlot, TimeSet, OverflowValue);

@@ -115,7 +115,7 @@ pub struct OverflowValue {
     pub comm: [u8; 16],
 }
 
-/// State of one CPU. Written by that CPU's `sched_switch` alone, except `want`. 128 bytes.
+/// State of one CPU. Written by that CPU's `sched_switch` alone, except `want` and `moved`. 128 bytes.
 ///
 /// `seq` is odd while the CPU writes: a reader that saw it odd, or changed, reads again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,8 +149,10 @@ pub struct CpuSlot {
     pub switches: u64,
     /// Address of the running task: asked for its last stint after a switch that was not reported.
     pub task: u64,
-    /// Reserved, zero.
-    pub reserved: [u64; 2],
+    /// Process of the running task, as `pid`: tells a move of all its threads.
+    pub tgid: u64,
+    /// Set by movers of tasks: the open slice may be shared, see [`crate::moves::CpuMoves`].
+    pub moved: u64,
 }
 
 const _: () = assert!(size_of::<TimeSlot>() == 32);

@@ -33,6 +33,8 @@ offsets! {
     TASK_SUM_EXEC_RUNTIME,
     /// `se.prev_sum_exec_runtime` of `task_struct`: the former, when the task was last switched in.
     TASK_PREV_SUM_EXEC_RUNTIME,
+    /// `prio` of `task_struct`: below 100 the task is not of the fair class.
+    TASK_PRIO,
     RQ_NR_SWITCHES,
     CSS_SET_DFL_CGRP,
     CGROUP_KN,
@@ -56,6 +58,14 @@ pub static HAVE_STINTS: Global<u32> = Global::new(0);
 /// 1 where `rq.nr_switches` exists (and the run queue can be reached).
 #[unsafe(no_mangle)]
 pub static HAVE_NR_SWITCHES: Global<u32> = Global::new(0);
+
+/// 1 where moves of running tasks are told.
+#[unsafe(no_mangle)]
+pub static HAVE_MOVES: Global<u32> = Global::new(0);
+
+/// CPUs that may ever be there.
+#[unsafe(no_mangle)]
+pub static POSSIBLE_CPUS: Global<u32> = Global::new(0);
 
 /// Cgroup id of the root of the unified hierarchy.
 #[unsafe(no_mangle)]

@@ -4,12 +4,14 @@
 //! travel are births and deaths of cgroups.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
 mod cgroup;
 mod cost;
 mod kernel;
 mod loss;
 mod maps;
+mod moves;
 mod sched;
 
 /// The verifier refuses programs that could panic, so this is never reached.

@@ -14,6 +14,7 @@ use wattrace_common::{
     cost::CpuCost,
     limits::{CGROUP_RING_BYTES, OVERFLOW_KEYS, TIME_SETS},
     loss::COUNTERS_PER_CPU,
+    moves::CpuMoves,
     sched::{CpuSlot, OverflowValue, TimeSet},
 };
 
@@ -28,6 +29,10 @@ pub static TIMES: Array<TimeSet> = Array::with_max_entries(TIME_SETS, BPF_F_MMAP
 /// Keys whose set was taken. Allocated up front: the switch path must not allocate.
 #[map]
 pub static OVERFLOW: PerCpuHashMap<u64, OverflowValue> = PerCpuHashMap::with_max_entries(OVERFLOW_KEYS, 0);
+
+/// Moves of tasks within the open slice: 1 KiB.
+#[map]
+pub static MOVES: Array<CpuMoves> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Loss counters.
 #[map]

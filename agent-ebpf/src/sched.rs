@@ -1,7 +1,8 @@
 //! `sched_switch`: on-CPU time per workload and CPU.
 //!
 //! The clock is the run queue's, refreshed just before the tracepoint, so no clock is read. A slice
-//! belongs to the key stored at switch-in, for its sum and for its open part alike. Only the CPU
+//! belongs to the key stored at switch-in, for its sum and for its open part alike; `moves.rs` tells where that changed
+//! within it. Only the CPU
 //! itself writes its slot and its part of the table, with interrupts off.
 
 use aya_ebpf::{
@@ -21,9 +22,14 @@ use crate::{
     kernel::*,
     loss,
     maps::{CPUS, OVERFLOW, TIMES},
+    moves,
 };
 
 const PF_KTHREAD: u32 = 0x0020_0000;
+/// Least `prio` of a task of the fair class.
+const FAIR: i32 = 100;
+/// No instant.
+const UNTOLD: u64 = u64::MAX;
 
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
@@ -47,7 +53,7 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
 
 /// A write that stays where it is in program order.
 #[inline(always)]
-fn publish(word: &mut u64, value: u64) {
+pub fn publish(word: &mut u64, value: u64) {
     // SAFETY: a valid reference.
     unsafe { write_volatile(word, value) }
 }
@@ -87,9 +93,13 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) {
     }
     if is_unreported {
         split_slice(slot, cpu, now, prev);
+    } else if HAVE_MOVES.load() == 1 && slot.moved != 0 {
+        let process = moves::share_out(slot, cpu, now);
+        name_new(cpu, process, prev);
     }
     let slice = now - slot.last;
-    account(slot, cpu, slice, Some(prev));
+    let key = WorkKey(slot.key);
+    account(slot, cpu, key, slice, Some(prev));
 }
 
 /// Whether the task that leaves came in by a switch that this program did not see. Some kernels keep
@@ -108,14 +118,18 @@ fn unreported_switch(slot: &mut CpuSlot, run_queue: &RunQueue, prev: Kptr) -> bo
 /// says it ran, the task that leaves has the time since its arrival, and what lies between was idle.
 #[inline(never)]
 fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
-    let (left, arrival) = (departure(slot, now), arrival(prev, now));
-    let is_told = arrival >= slot.last && arrival <= now;
+    let (left, arrival) = (departure(slot, now), arrival(prev, slot.last, now));
+    let is_told = arrival != UNTOLD;
     loss::count(cpu, Program::Sched, if is_told { Reason::Missed } else { Reason::NoStart });
     // Untold, the whole stretch is the earlier task's.
     let arrival = if is_told { arrival } else { now };
     let left = if is_told && left < arrival { left } else { arrival };
+    if HAVE_MOVES.load() == 1 && slot.moved != 0 {
+        moves::share_out(slot, cpu, left);
+    }
     let slice = left - slot.last;
-    account(slot, cpu, slice, None);
+    let key = WorkKey(slot.key);
+    account(slot, cpu, key, slice, None);
     add(addr_of_mut!(slot.idle), arrival - left);
     publish(&mut slot.key, key_of(prev, prev.read(&TASK_PID)).0);
     publish(&mut slot.last, arrival);
@@ -135,23 +149,39 @@ fn departure(slot: &CpuSlot, now: u64) -> u64 {
     if u64::from(pid) != slot.pid || total < before {
         return now;
     }
-    slot.last + (total - before)
+    if task.copy(&TASK_PRIO).unwrap_or(FAIR) >= FAIR {
+        return slot.last + (total - before);
+    }
+    // Other classes keep no such account. A kernel thread of theirs that leaves untold is the one that takes its CPU
+    // offline, in microseconds: what follows is not its time.
+    if slot.key == WorkKey::KERNEL.0 { slot.last } else { now }
 }
 
-/// When a task was switched in, by the run-queue clock; 0 where the kernel does not say. The idle task
-/// has no stamp: it came when the one before it left.
+/// When a task was switched in, by the run-queue clock, or [`UNTOLD`]. The idle task has no stamp: it came when the one
+/// before it left.
+///
+/// A task that was preempted on its way to sleep is not stamped when it comes back: the stamp is of an earlier stint, and
+/// the scheduler's account of this one tells.
 #[inline(always)]
-fn arrival(task: Kptr, now: u64) -> u64 {
+fn arrival(task: Kptr, last: u64, now: u64) -> u64 {
     if task.read::<u32>(&TASK_PID) == 0 {
-        return if HAVE_STINTS.load() == 1 { now } else { 0 };
+        return if HAVE_STINTS.load() == 1 { now } else { UNTOLD };
     }
-    if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 }
+    let stamp = if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 };
+    if stamp >= last && stamp <= now {
+        return stamp;
+    }
+    if HAVE_STINTS.load() == 0 || task.read::<i32>(&TASK_PRIO) < FAIR {
+        return UNTOLD;
+    }
+    let (total, before): (u64, u64) = (task.read(&TASK_SUM_EXEC_RUNTIME), task.read(&TASK_PREV_SUM_EXEC_RUNTIME));
+    let stint = total.wrapping_sub(before);
+    if stint <= now - last { now - stint } else { UNTOLD }
 }
 
 /// Adds a finished slice to whom it belongs. `task` is the one that ran, where it is at hand.
 #[inline(always)]
-fn account(slot: &mut CpuSlot, cpu: u32, slice: u64, task: Option<Kptr>) {
-    let key = WorkKey(slot.key);
+pub fn account(slot: &mut CpuSlot, cpu: u32, key: WorkKey, slice: u64, task: Option<Kptr>) {
     if key == WorkKey::IDLE {
         add(addr_of_mut!(slot.idle), slice);
         return;
@@ -238,6 +268,24 @@ fn name(time: &mut TimeSlot, key: WorkKey, task: Option<Kptr>) {
     }
 }
 
+/// Names the process of a task whose time was booked without a task at hand; where that is in the overflow map, the agent
+/// has to look for the name.
+#[inline(never)]
+fn name_new(cpu: u32, process: u64, task: Kptr) {
+    let key = WorkKey(process);
+    if !is_process(key) || key.is_special() {
+        return;
+    }
+    let Some(set) = TIMES.get_ptr_mut(cpu * TIME_SETS + key.set()) else { return };
+    for way in 0..TIME_WAYS {
+        // SAFETY: as in `book`.
+        let time = unsafe { &mut (*set).ways[way] };
+        if time.key == key.0 {
+            name(time, key, Some(task));
+        }
+    }
+}
+
 #[inline(always)]
 fn is_leader(task: Kptr) -> bool {
     task.read::<u32>(&TASK_PID) == task.read::<u32>(&TASK_TGID)
@@ -269,6 +317,9 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
     }
     publish(&mut slot.key, key.0);
     publish(&mut slot.pid, u64::from(pid));
+    if HAVE_MOVES.load() == 1 {
+        publish(&mut slot.tgid, u64::from(next.read::<u32>(&TASK_TGID)));
+    }
     if HAVE_STINTS.load() == 1 {
         publish(&mut slot.task, next.word());
     }
@@ -287,7 +338,12 @@ fn key_of(task: Kptr, pid: u32) -> WorkKey {
     if pid == 0 {
         return WorkKey::IDLE;
     }
-    let id = cgroup_id(task.follow(&TASK_CGROUPS).follow(&CSS_SET_DFL_CGRP));
+    key_in(task, cgroup_id(task.follow(&TASK_CGROUPS).follow(&CSS_SET_DFL_CGRP)))
+}
+
+/// Whose time it is while a task runs in the cgroup `id`.
+#[inline(always)]
+pub fn key_in(task: Kptr, id: u64) -> WorkKey {
     if id != ROOT_CGROUP.load() {
         return WorkKey::cgroup(id);
     }

@@ -14,5 +14,6 @@
 mod binary;
 mod daemon;
 mod loader;
+mod moves;
 mod sched;
 mod support;

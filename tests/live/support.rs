@@ -105,7 +105,7 @@ impl Load {
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut load = Self { child, out };
         assert_eq!(load.line(), "ready\n");
-        // One that is moved while it still runs keeps its old cgroup until it is switched out: maybe to its end.
+        // What it still does to get ready would be billed where it is moved to.
         let stat = format!("/proc/{}/stat", load.child.id());
         until("the load waits", || fs::read_to_string(&stat).unwrap().contains(") S "));
         load

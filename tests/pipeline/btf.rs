@@ -48,8 +48,8 @@ fn rows(layouts: &Layouts) -> Option<Vec<(&'static str, &'static str, u32)>> {
     let optional = [
         ("task_struct", "sched_info.last_arrival", sched.task_last_arrival),
         ("rq", "nr_switches", clock.rq_nr_switches),
-        ("task_struct", "se.sum_exec_runtime", sched.task_stint.map(|[total, _]| total)),
-        ("task_struct", "se.prev_sum_exec_runtime", sched.task_stint.map(|[_, before]| before)),
+        ("task_struct", "se.sum_exec_runtime", sched.task_stint.map(|stint| stint.total)),
+        ("task_struct", "se.prev_sum_exec_runtime", sched.task_stint.map(|stint| stint.before)),
     ];
     let optional = optional.into_iter().filter_map(|(name, member, offset)| Some((name, member, offset?)));
     let needed = [
@@ -69,8 +69,8 @@ fn rows(layouts: &Layouts) -> Option<Vec<(&'static str, &'static str, u32)>> {
         ("rq", "clock", clock.rq_clock),
         ("cgroup", "kn", cgroup.cgroup_kn),
         ("kernfs_node", "id", cgroup.kernfs_id),
-        ("cgroup", "root", cgroup.cgroup_root),
-        ("cgroup_root", "hierarchy_id", cgroup.root_hierarchy_id),
+        ("cgroup", "root", cgroup.hierarchy.cgroup_root),
+        ("cgroup_root", "hierarchy_id", cgroup.hierarchy.root_hierarchy_id),
     ];
     Some(needed.into_iter().chain(optional).collect())
 }

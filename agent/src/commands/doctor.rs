@@ -197,9 +197,10 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
         Err(error) => return finding(CHECK, Level::Failed, error.to_string()),
     };
     match &sources.sched {
-        Sched::Btf(programs) => match &programs.cgroups {
-            Ok(_) => finding(CHECK, Level::Ok, "loaded, attached, and it knows this process on every CPU"),
-            Err(reason) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
+        Sched::Btf(programs) => match (&programs.cgroups, &programs.moves) {
+            (Ok(_), Ok(())) => finding(CHECK, Level::Ok, "loaded, attached, and it knows this process on every CPU"),
+            (Err(reason), _) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
+            (Ok(_), Err(reason)) => finding(CHECK, Level::Degraded, format!("loaded; {reason}")),
         },
         Sched::Off(reason) => {
             let level = if kernel_programs { Level::Degraded } else { Level::Note };

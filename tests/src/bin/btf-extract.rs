@@ -16,7 +16,7 @@ use wattrace::probes::bpf::btf::{Btf, Kind, Type};
 const STRUCTS: &[&str] =
     &["task_struct", "sched_entity", "sched_info", "css_set", "cgroup", "cgroup_root", "kernfs_node", "cfs_rq", "rq"];
 /// Tracepoints kept.
-const TRACEPOINTS: &[&str] = &["sched_switch", "cgroup_mkdir", "cgroup_rmdir"];
+const TRACEPOINTS: &[&str] = &["sched_switch", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach_task"];
 
 fn main() -> Result<()> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);

@@ -2,17 +2,24 @@
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
-//! `turns MILLISECONDS`.
+//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`.
 #![expect(clippy::disallowed_methods, reason = "it is a clock-driven load, not the agent")]
 
 use std::{
+    fs,
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::time::ClockId;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +36,7 @@ fn main() -> Result<()> {
         ["duty", seconds] => duty(seconds_of(seconds)?),
         ["storm", count, millis] => storm(count.parse()?, millis)?,
         ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
+        ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
         other => bail!("burn: no such load: {other:?}"),
     }
@@ -51,13 +59,20 @@ fn fifo(cpu: usize, span: Duration) -> Result<()> {
     let mut only = rustix::thread::CpuSet::new();
     only.set(cpu);
     rustix::thread::sched_setaffinity(None, &only).context("pinning")?;
-    let chrt = Command::new("chrt").args(["--fifo", "--pid", "1", &std::process::id().to_string()]).status();
-    if !chrt.context("chrt (package util-linux)")?.success() {
-        bail!("SCHED_FIFO was refused");
-    }
+    become_fifo(&[])?;
     println!("spinning");
     io::stdout().flush()?;
     spin(span);
+    Ok(())
+}
+
+/// Lets nothing of normal priority take the CPU from this thread.
+fn become_fifo(more: &[&str]) -> Result<()> {
+    let myself = std::process::id().to_string();
+    let chrt = Command::new("chrt").args(more).args(["--fifo", "--pid", "1", &myself]).status();
+    if !chrt.context("chrt (package util-linux)")?.success() {
+        bail!("SCHED_FIFO was refused");
+    }
     Ok(())
 }
 
@@ -91,6 +106,60 @@ fn turns(span: Duration) -> Result<()> {
         io::stdout().flush()?;
     }
     Ok(())
+}
+
+/// Spins in one thread, while the other moves it, or the whole process, from one of two cgroups (their `cgroup.procs` or
+/// `cgroup.threads`) to the other and back; says how many nanoseconds of CPU time it used in each.
+///
+/// Until the first move it is nowhere: what was used before is in neither.
+fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
+    let (files, whole) = match homes {
+        [one, other] => ([*one, *other], true),
+        [one, other, "thread"] => ([*one, *other], false),
+        other => bail!("burn: not two cgroups: {other:?}"),
+    };
+    let mut files = files.map(|file| fs::OpenOptions::new().write(true).open(file));
+    // Else it may be held up between a move and the look at the clock, for as long as the other thread spins.
+    become_fifo(&["--reset-on-fork"])?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (ask, told) = mpsc::channel();
+    let spinner = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            ask.send(rustix::thread::gettid()).ok();
+            while !is_over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        }
+    });
+    let id = if whole { std::process::id() } else { told.recv()?.as_raw_nonzero().get().unsigned_abs() };
+    let (mut one, mut other, mut before) = (0, 0, 0);
+    for turn in 0..count {
+        let home = turn as usize % 2;
+        let file = files.get_mut(home).and_then(|file| file.as_mut().ok()).context("opening a cgroup")?;
+        file.write_all(id.to_string().as_bytes())?;
+        let start = cpu_time(whole);
+        if turn > 0 {
+            *if home == 1 { &mut one } else { &mut other } += start - before;
+        }
+        before = start;
+        std::thread::sleep(stay);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    drop(spinner.join());
+    *if count % 2 == 1 { &mut one } else { &mut other } += cpu_time(whole) - before;
+    println!("{one} {other}");
+    Ok(())
+}
+
+/// Nanoseconds of CPU time of this process, up to now, with or without this thread's.
+fn cpu_time(whole: bool) -> u64 {
+    let read = |clock| {
+        let time = rustix::time::clock_gettime(clock);
+        u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
+    };
+    let mine = if whole { 0 } else { read(ClockId::ThreadCPUTime) };
+    read(ClockId::ProcessCPUTime) - mine
 }
 
 /// Two threads that wake each other as fast as they can.

@@ -92,10 +92,12 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
     };
     let costs = loaded.map_or_else(|_| Vec::new(), |programs| programs.times.costs());
     let cgroups = loaded.and_then(|programs| programs.cgroups.as_ref().map(|_| ()));
+    let moves = loaded.and_then(|programs| programs.moves.as_ref().copied());
     let program = |program: &kernel::Program| {
         let attached = match program {
             kernel::Program::Sched => loaded.map(|_| ()),
             kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir => cgroups,
+            kernel::Program::CgroupAttach => moves,
         };
         let (mode, reason) = attached.map_or_else(|reason| ("off", reason.clone()), |()| ("btf", String::new()));
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");

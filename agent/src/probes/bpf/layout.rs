@@ -19,6 +19,8 @@ pub struct Layouts {
     pub sched: Result<SchedLayout, LayoutError>,
     /// Births and deaths of cgroups.
     pub cgroup: Result<CgroupLayout, LayoutError>,
+    /// Moves of running tasks to other cgroups.
+    pub moves: Result<HierarchyLayout, LayoutError>,
 }
 
 /// Offsets in bytes for the `sched_switch` program.
@@ -48,10 +50,21 @@ pub struct SchedLayout {
     pub kernfs_id: u32,
     /// `task_struct.sched_info.last_arrival`, 8 bytes; absent without `CONFIG_SCHED_INFO`.
     pub task_last_arrival: Option<u32>,
-    /// `task_struct.se.sum_exec_runtime` and `.prev_sum_exec_runtime`, 8 bytes each, nanoseconds.
-    pub task_stint: Option<[u32; 2]>,
+    /// How long a task ran since it was switched in.
+    pub task_stint: Option<StintLayout>,
     /// The run queue's clock; without it the program reads the clock itself.
     pub clock: Result<ClockLayout, LayoutError>,
+}
+
+/// Offsets in bytes of a task's account of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StintLayout {
+    /// `task_struct.se.sum_exec_runtime`, 8 bytes, nanoseconds.
+    pub total: u32,
+    /// `task_struct.se.prev_sum_exec_runtime`, 8 bytes: the former, when it was switched in.
+    pub before: u32,
+    /// `task_struct.prio`, 4 bytes: only tasks of the fair class, from 100 on, have the latter.
+    pub prio: u32,
 }
 
 /// Offsets in bytes from a task to its run queue's clock.
@@ -74,6 +87,13 @@ pub struct CgroupLayout {
     pub cgroup_kn: u32,
     /// `kernfs_node.id`, 8 bytes.
     pub kernfs_id: u32,
+    /// Which hierarchy a cgroup is of.
+    pub hierarchy: HierarchyLayout,
+}
+
+/// Offsets in bytes from a cgroup to the number of its hierarchy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HierarchyLayout {
     /// `cgroup.root`, pointer to `cgroup_root`.
     pub cgroup_root: u32,
     /// `cgroup_root.hierarchy_id`, 4 bytes; 0 is the unified hierarchy.
@@ -102,6 +122,9 @@ pub enum Effect {
     /// No events about cgroups.
     #[error("the cgroup probe is off")]
     CgroupOff,
+    /// Moves are seen at the next switch.
+    #[error("a task that is moved while it runs counts for its old cgroup until it is switched out")]
+    MovesLate,
 }
 
 /// What did not resolve.
@@ -187,7 +210,11 @@ impl Layouts {
 /// Resolves what all probes need; each fails for itself.
 pub fn resolve(btf: &Btf<'_>) -> Layouts {
     let off = |effect| move |cause| LayoutError { effect, cause };
-    Layouts { sched: sched(btf).map_err(off(Effect::SchedOff)), cgroup: cgroup(btf).map_err(off(Effect::CgroupOff)) }
+    Layouts {
+        sched: sched(btf).map_err(off(Effect::SchedOff)),
+        cgroup: cgroup(btf).map_err(off(Effect::CgroupOff)),
+        moves: moves(btf).map_err(off(Effect::MovesLate)),
+    }
 }
 
 fn sched(btf: &Btf<'_>) -> Result<SchedLayout, LayoutCause> {
@@ -249,9 +276,13 @@ fn clock(btf: &Btf<'_>) -> Result<ClockLayout, LayoutCause> {
     Ok(ClockLayout { task_cfs_rq, cfs_rq_rq, rq_clock, rq_nr_switches })
 }
 
-fn stint(btf: &Btf<'_>) -> Option<[u32; 2]> {
-    let fields = [("se.sum_exec_runtime", Want::Bytes(8)), ("se.prev_sum_exec_runtime", Want::Bytes(8))];
-    offsets(btf, "task_struct", fields).ok()
+fn stint(btf: &Btf<'_>) -> Option<StintLayout> {
+    let fields = [
+        ("se.sum_exec_runtime", Want::Bytes(8)),
+        ("se.prev_sum_exec_runtime", Want::Bytes(8)),
+        ("prio", Want::Bytes(4)),
+    ];
+    offsets(btf, "task_struct", fields).ok().map(|[total, before, prio]| StintLayout { total, before, prio })
 }
 
 /// A word that the programs use where it is there, of the size they read it in.
@@ -266,11 +297,28 @@ fn cgroup(btf: &Btf<'_>) -> Result<CgroupLayout, LayoutCause> {
             return Err(LayoutCause::Arguments { name, expected: "a pointer to cgroup and a path first" });
         }
     }
-    let [cgroup_kn, cgroup_root] =
-        offsets(btf, "cgroup", [("kn", Want::Pointer("kernfs_node")), ("root", Want::Pointer("cgroup_root"))])?;
+    let [cgroup_kn] = offsets(btf, "cgroup", [("kn", Want::Pointer("kernfs_node"))])?;
     let [kernfs_id] = offsets(btf, "kernfs_node", [("id", Want::Bytes(8))])?;
+    Ok(CgroupLayout { cgroup_kn, kernfs_id, hierarchy: hierarchy(btf)? })
+}
+
+/// `cgroup_attach_task` passes the cgroup, its path, the task, and whether all threads of its process were moved.
+fn moves(btf: &Btf<'_>) -> Result<HierarchyLayout, LayoutCause> {
+    const NAME: &str = "cgroup_attach_task";
+    let args = btf.tracepoint_args(NAME)?;
+    if !matches!(args.as_slice(), [Arg::Pointer("cgroup"), Arg::Text, Arg::Pointer("task_struct"), Arg::Bool, ..]) {
+        return Err(LayoutCause::Arguments {
+            name: NAME,
+            expected: "a pointer to cgroup, a path, a pointer to task_struct and a bool first",
+        });
+    }
+    hierarchy(btf)
+}
+
+fn hierarchy(btf: &Btf<'_>) -> Result<HierarchyLayout, LayoutCause> {
+    let [cgroup_root] = offsets(btf, "cgroup", [("root", Want::Pointer("cgroup_root"))])?;
     let [root_hierarchy_id] = offsets(btf, "cgroup_root", [("hierarchy_id", Want::Bytes(4))])?;
-    Ok(CgroupLayout { cgroup_kn, kernfs_id, cgroup_root, root_hierarchy_id })
+    Ok(HierarchyLayout { cgroup_root, root_hierarchy_id })
 }
 
 /// What a program takes a member to be.

@@ -14,10 +14,11 @@ use wattrace_common::{layout, limits::TIME_SETS, loss::COUNTERS_PER_CPU};
 
 use super::{
     events::CgroupEvents,
-    layout::{CgroupLayout, Layouts, SchedLayout},
+    layout::{Effect, HierarchyLayout, Layouts, SchedLayout},
     mapped::Mapped,
+    memlock,
     own::Me,
-    times::TimeMaps,
+    times::{Maps, TimeMaps},
     visit,
 };
 
@@ -49,6 +50,8 @@ pub struct Programs {
     pub times: TimeMaps,
     /// Births and deaths of cgroups, or why there are none.
     pub cgroups: Result<CgroupEvents, String>,
+    /// Whether tasks that are moved while they run are seen; if not, why, and what follows.
+    pub moves: Result<(), String>,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -63,6 +66,14 @@ pub enum LoadError {
         "the kernel programs need CAP_BPF and CAP_PERFMON: run as root, or grant both with `setcap cap_bpf,cap_perfmon,cap_dac_read_search+ep`"
     )]
     Denied,
+    /// Too low a limit, on kernels that have one.
+    #[error(
+        "the kernel programs were refused although CAP_BPF and CAP_PERFMON are there: kernels before 5.11 count their memory against RLIMIT_MEMLOCK, which is {limit} bytes: set `LimitMEMLOCK=infinity` in the unit, or run `ulimit -l unlimited` first"
+    )]
+    MemoryLimit {
+        /// The limit, bytes.
+        limit: u64,
+    },
     /// No BTF, or a field that is not where it must be.
     #[error("{0}")]
     Layout(String),
@@ -99,12 +110,12 @@ pub enum LoadError {
 /// reason stands in [`Programs::cgroups`], and paths are then found by walking.
 pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
     let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
-    raise_memlock();
+    memlock::raise();
     // It parses the kernel's types by itself, 10 MB of them: given back before ours are parsed.
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     let btf = Btf::parse_file(&machine.btf, Endianness::default()).map_err(|error| LoadError::Layout(chain(&error)))?;
-    let mut ebpf = open(loader, sched, layouts.cgroup.as_ref().ok(), machine, &btf)?;
+    let mut ebpf = open(loader, sched, hierarchy(layouts), layouts.moves.is_ok(), machine, &btf)?;
     attach(&mut ebpf, "sched_switch", &btf)?;
     let times = time_maps(&mut ebpf, machine)?;
     visit_cpus(&times, machine)?;
@@ -112,8 +123,14 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         Ok(_) => cgroup_events(&mut ebpf, &btf).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
+    let moves = match &layouts.moves {
+        Ok(_) => {
+            attach(&mut ebpf, "cgroup_attach_task", &btf).map_err(|error| format!("{error}: {}", Effect::MovesLate))
+        }
+        Err(error) => Err(error.to_string()),
+    };
     let me = Me { cgroup: None, ..machine.me };
-    Ok(Programs { times, cgroups, me, ebpf })
+    Ok(Programs { times, cgroups, moves, me, ebpf })
 }
 
 impl Programs {
@@ -123,17 +140,17 @@ impl Programs {
     }
 }
 
-/// Kernels before 5.11 account maps to `RLIMIT_MEMLOCK`; a failure shows when a map is made.
-fn raise_memlock() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let unlimited = Rlimit { current: None, maximum: None };
-    let _ = setrlimit(Resource::Memlock, unlimited);
+/// Either program that looks at cgroups needs it.
+fn hierarchy(layouts: &Layouts) -> Option<&HierarchyLayout> {
+    let cgroup = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy);
+    cgroup.or(layouts.moves.as_ref()).ok()
 }
 
 fn open(
     loader: EbpfLoader<'_>,
     sched: &SchedLayout,
-    cgroup: Option<&CgroupLayout>,
+    hierarchy: Option<&HierarchyLayout>,
+    have_moves: bool,
     machine: &Machine,
     btf: &Btf,
 ) -> Result<Ebpf, LoadError> {
@@ -150,10 +167,13 @@ fn open(
         ("KERNFS_NODE_ID", sched.kernfs_id),
         ("TASK_LAST_ARRIVAL", sched.task_last_arrival.unwrap_or(0)),
         ("HAVE_LAST_ARRIVAL", u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
-        ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[total, _]| total)),
-        ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |[_, before]| before)),
+        ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |stint| stint.total)),
+        ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |stint| stint.before)),
+        ("TASK_PRIO", sched.task_stint.map_or(0, |stint| stint.prio)),
         ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !machine.locked_down)),
         ("TIME_RUNS", u32::from(machine.time_runs)),
+        ("HAVE_MOVES", u32::from(have_moves)),
+        ("POSSIBLE_CPUS", machine.possible),
         ("HAVE_RQ_CLOCK", u32::from(sched.clock.is_ok())),
     ];
     if let Ok(clock) = &sched.clock {
@@ -165,8 +185,11 @@ fn open(
             ("HAVE_NR_SWITCHES", u32::from(clock.rq_nr_switches.is_some())),
         ]);
     }
-    if let Some(cgroup) = cgroup {
-        globals.extend([("CGROUP_ROOT", cgroup.cgroup_root), ("CGROUP_ROOT_HIERARCHY_ID", cgroup.root_hierarchy_id)]);
+    if let Some(hierarchy) = hierarchy {
+        globals.extend([
+            ("CGROUP_ROOT", hierarchy.cgroup_root),
+            ("CGROUP_ROOT_HIERARCHY_ID", hierarchy.root_hierarchy_id),
+        ]);
     }
     let mut loader = loader;
     loader.btf(Some(btf)).override_global("ROOT_CGROUP", &machine.root_cgroup, true);
@@ -176,6 +199,7 @@ fn open(
     loader
         .map_max_entries(layout::MAP_CPUS, machine.possible)
         .map_max_entries(layout::MAP_TIMES, machine.possible * TIME_SETS)
+        .map_max_entries(layout::MAP_MOVES, machine.possible)
         .map_max_entries(layout::MAP_COSTS, machine.possible)
         .map_max_entries(layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)
         .load(OBJECT)
@@ -192,7 +216,7 @@ fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadErro
 
 fn refused(program: &'static str, error: &ProgramError) -> LoadError {
     if error_is_denied(error) {
-        return LoadError::Denied;
+        return denied();
     }
     let reason = match error {
         ProgramError::LoadError { io_error, verifier_log } => {
@@ -215,7 +239,12 @@ fn objection(log: &str) -> String {
 }
 
 fn denied_or(error: &(dyn std::error::Error + 'static), other: impl FnOnce(String) -> LoadError) -> LoadError {
-    if error_is_denied(error) { LoadError::Denied } else { other(chain(error)) }
+    if error_is_denied(error) { denied() } else { other(chain(error)) }
+}
+
+/// Why something was not permitted.
+fn denied() -> LoadError {
+    memlock::in_the_way().map_or(LoadError::Denied, |limit| LoadError::MemoryLimit { limit })
 }
 
 fn causes<'a>(
@@ -254,11 +283,13 @@ fn mapped<T: wattrace_common::pod::Pod>(
 fn time_maps(ebpf: &mut Ebpf, machine: &Machine) -> Result<TimeMaps, LoadError> {
     let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
     let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
+    let (moves, moves_data) = mapped(ebpf, layout::MAP_MOVES, machine.possible)?;
     let (lost, lost_data) = mapped(ebpf, layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)?;
     let (costs, costs_data) = mapped(ebpf, layout::MAP_COSTS, machine.possible)?;
     let overflow =
         PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
-    Ok(TimeMaps::new(cpus, times, lost, costs, overflow, vec![cpus_data, times_data, lost_data, costs_data]))
+    let data = vec![cpus_data, times_data, moves_data, lost_data, costs_data];
+    Ok(TimeMaps::new(Maps { cpus, times, moves, lost, costs, overflow, data }))
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {

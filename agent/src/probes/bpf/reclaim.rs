@@ -36,9 +36,8 @@ impl TimeMaps {
     ///
     /// Returns the keys that were freed: whoever keeps their last values must forget them.
     pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
-        let running: BTreeSet<WorkKey> =
-            (0u32..).zip(0..self.cpus.len()).filter_map(|(cpu, _)| self.running(cpu)).collect();
-        let free: BTreeSet<WorkKey> = dead.difference(&running).copied().collect();
+        let open: BTreeSet<WorkKey> = (0..self.cpus.len()).flat_map(|cpu| self.open_keys(cpu)).collect();
+        let free: BTreeSet<WorkKey> = dead.difference(&open).copied().collect();
         let all = 0..self.times.len();
         let slots: Vec<_> = self.used_slots(all).filter(|(.., key)| free.contains(key)).collect();
         for (set, way, _) in slots {

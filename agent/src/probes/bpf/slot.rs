@@ -6,6 +6,7 @@ use wattrace_common::{
 };
 
 use super::{
+    parts::Part,
     times::{TRIES, TimeMaps},
     visit,
 };
@@ -24,11 +25,14 @@ macro_rules! word {
 pub(super) use word;
 
 /// A consistent copy of the words of [`CpuSlot`] that the reader needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Slot {
     pub(super) seq: u64,
     pub(super) last: u64,
+    /// At the start of the slice.
     pub(super) key: WorkKey,
+    /// Moves within the slice, oldest first.
+    pub(super) moves: Vec<Part>,
     pub(super) pid: u64,
     pub(super) idle: u64,
     pub(super) busy: u64,
@@ -43,7 +47,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// As it would have been read a moment earlier, if nothing switched since; else as it was after the last switch.
-    pub(super) fn as_of(self, instant: Nanos) -> Self {
+    pub(super) fn back_at(self, instant: Nanos) -> Self {
         Self { now: self.now.saturating_sub(self.at.saturating_sub(instant).0), ..self }
     }
 }
@@ -53,7 +57,7 @@ impl TimeMaps {
     pub(super) fn slot(&self, cpu: usize, monotonic: impl Fn() -> Nanos) -> Option<Slot> {
         let load = |word| self.cpus.load(cpu, word);
         (0..TRIES).find_map(|_| {
-            let seq = load(word!(CpuSlot, seq));
+            let (turn, seq) = (self.turn(cpu), load(word!(CpuSlot, seq)));
             let pair_rq = load(word!(CpuSlot, pair_rq));
             let at = monotonic();
             let since_pair = at.0.saturating_sub(load(word!(CpuSlot, pair_mono)));
@@ -61,6 +65,7 @@ impl TimeMaps {
                 seq,
                 last: load(word!(CpuSlot, last)),
                 key: WorkKey(load(word!(CpuSlot, key))),
+                moves: self.moved_parts(cpu, seq),
                 pid: load(word!(CpuSlot, pid)),
                 idle: load(word!(CpuSlot, idle)),
                 busy: load(word!(CpuSlot, busy)),
@@ -70,7 +75,8 @@ impl TimeMaps {
                 now: if pair_rq == 0 { 0 } else { pair_rq + since_pair },
                 at,
             };
-            let still = seq.is_multiple_of(2) && load(word!(CpuSlot, seq)) == seq;
+            let still = |before: u64, after: u64| before.is_multiple_of(2) && before == after;
+            let still = still(seq, load(word!(CpuSlot, seq))) && still(turn, self.turn(cpu));
             still.then_some(slot)
         })
     }

@@ -13,6 +13,7 @@ use wattrace_common::{
     cost::CpuCost,
     limits::{TIME_SETS, TIME_WAYS},
     loss::{COUNTERS_PER_CPU, PROGRAMS, Program, REASONS, Reason, index},
+    moves::CpuMoves,
     sched::{CpuSlot, TimeSet, TimeSlot, WorkKey},
 };
 
@@ -29,6 +30,7 @@ type Overflow = PerCpuHashMap<MapData, u64, [u64; 3]>;
 pub struct TimeMaps {
     pub(super) cpus: Mapped<CpuSlot>,
     pub(super) times: Mapped<TimeSet>,
+    pub(super) moves: Mapped<CpuMoves>,
     lost: Mapped<u64>,
     pub(super) costs: Mapped<CpuCost>,
     pub(super) overflow: Overflow,
@@ -40,6 +42,17 @@ pub struct TimeMaps {
     torn: u64,
     /// The descriptors behind the mappings; the programs hold the maps too.
     _data: Vec<MapData>,
+}
+
+/// The maps, as the loader has them.
+pub(super) struct Maps {
+    pub(super) cpus: Mapped<CpuSlot>,
+    pub(super) times: Mapped<TimeSet>,
+    pub(super) moves: Mapped<CpuMoves>,
+    pub(super) lost: Mapped<u64>,
+    pub(super) costs: Mapped<CpuCost>,
+    pub(super) overflow: Overflow,
+    pub(super) data: Vec<MapData>,
 }
 
 /// What one CPU did since the program was attached, open slice included.
@@ -81,16 +94,10 @@ const LONG_SCAN: u64 = 200_000;
 const LOOK_UP: u64 = 5_000;
 
 impl TimeMaps {
-    pub(super) fn new(
-        cpus: Mapped<CpuSlot>,
-        times: Mapped<TimeSet>,
-        lost: Mapped<u64>,
-        costs: Mapped<CpuCost>,
-        overflow: Overflow,
-        data: Vec<MapData>,
-    ) -> Self {
+    pub(super) fn new(maps: Maps) -> Self {
+        let Maps { cpus, times, moves, lost, costs, overflow, data } = maps;
         let reached = vec![0; cpus.len()];
-        Self { cpus, times, lost, costs, overflow, reached, stopped: BTreeMap::new(), torn: 0, _data: data }
+        Self { cpus, times, moves, lost, costs, overflow, reached, stopped: BTreeMap::new(), torn: 0, _data: data }
     }
 
     /// Asks each CPU for a clock pair at its next switch.
@@ -110,7 +117,12 @@ impl TimeMaps {
     /// Key and thread id of the running task; `None` before the CPU's first switch.
     pub(super) fn running_task(&self, cpu: u32) -> Option<(WorkKey, u64)> {
         let slot = self.slot(usize::try_from(cpu).ok()?, || Nanos(0))?;
-        (slot.last != 0).then_some((slot.key, slot.pid))
+        (slot.last != 0).then(|| (slot.running(), slot.pid))
+    }
+
+    /// Every key that some of a CPU's open slice belongs to.
+    pub(super) fn open_keys(&self, cpu: usize) -> Vec<WorkKey> {
+        self.slot(cpu, || Nanos(0)).map_or_else(Vec::new, |slot| slot.keys().collect())
     }
 
     /// Readings of a CPU that could not be made at one instant: its open slice was one reading late.
@@ -143,7 +155,7 @@ impl TimeMaps {
             let is_running = self.is_running(number, &is_online);
             let (slot, entries) = self.read_cpu(cpu, &|| if is_running { monotonic() } else { Nanos(0) });
             match slot {
-                Some(slot) => self.finish(number, slot.as_of(as_of(number)), entries, &mut reading),
+                Some(slot) => self.finish(number, &slot.back_at(as_of(number)), entries, &mut reading),
                 None => reading.cpus.push(CpuTotals { cpu: number, busy_idle: None }),
             }
         }
@@ -158,7 +170,7 @@ impl TimeMaps {
             let is_running = self.is_running(number, &is_online);
             let slot = self.slot(cpu, || if is_running { monotonic() } else { Nanos(0) });
             let slot = slot.filter(|slot| slot.last != 0);
-            let busy_idle = slot.map(|slot| self.busy_idle(number, slot));
+            let busy_idle = slot.map(|slot| self.busy_idle(number, &slot));
             CpuTotals { cpu: number, busy_idle: busy_idle.map(|(busy, idle, _)| (Nanos(busy), Nanos(idle))) }
         });
         let totals = totals.collect();
@@ -191,7 +203,7 @@ impl TimeMaps {
             entries = Entries::new(number);
             let overflowed = self.scan_overflow(cpu, &mut entries);
             self.scan(cpu, &mut entries);
-            let Some(after) = self.settle(cpu, before.key, &mut entries, monotonic) else { break };
+            let Some(after) = self.settle(cpu, &before, &mut entries, monotonic) else { break };
             if after.now.saturating_sub(before.now) < LONG_SCAN + overflowed * LOOK_UP {
                 return (Some(after), entries);
             }
@@ -202,16 +214,10 @@ impl TimeMaps {
     }
 
     /// Reads the slot and the entries of the keys open before and now, until nothing moved meanwhile.
-    fn settle(
-        &self,
-        cpu: usize,
-        open_before: WorkKey,
-        entries: &mut Entries,
-        monotonic: &impl Fn() -> Nanos,
-    ) -> Option<Slot> {
+    fn settle(&self, cpu: usize, before: &Slot, entries: &mut Entries, monotonic: &impl Fn() -> Nanos) -> Option<Slot> {
         (0..TRIES).find_map(|_| {
             let slot = self.slot(cpu, monotonic)?;
-            for key in [open_before, slot.key] {
+            for key in before.keys().chain(slot.keys()) {
                 if let Some(time) = self.lookup(cpu, key) {
                     entries.set(time);
                 }
@@ -221,8 +227,8 @@ impl TimeMaps {
     }
 
     /// Adds the open slice and the per-CPU words to what the table held.
-    fn finish(&mut self, cpu: u32, slot: Slot, mut entries: Entries, reading: &mut TimesReading) {
-        let (busy, idle, open) = self.busy_idle(cpu, slot);
+    fn finish(&mut self, cpu: u32, slot: &Slot, mut entries: Entries, reading: &mut TimesReading) {
+        let (busy, idle, until) = self.busy_idle(cpu, slot);
         for (key, time) in [(WorkKey::KERNEL, slot.kernel), (WorkKey::NOBODY, slot.nobody), (WorkKey::REST, slot.rest)]
         {
             if time > 0 || slot.key == key {
@@ -230,14 +236,14 @@ impl TimeMaps {
             }
         }
         if slot.key != WorkKey::IDLE {
-            entries.add(slot.key, open);
+            slot.open_parts(until).into_iter().for_each(|(key, open)| entries.add(key, open));
         }
         reading.cpus.push(CpuTotals { cpu, busy_idle: Some((Nanos(busy), Nanos(idle))) });
         reading.times.append(&mut entries.into_list());
     }
 
-    /// Busy and idle time with the open slice, and that slice.
-    fn busy_idle(&mut self, cpu: u32, slot: Slot) -> (u64, u64, u64) {
+    /// Busy and idle time with the open slice, and the instant of the run-queue clock up to which that is.
+    fn busy_idle(&mut self, cpu: u32, slot: &Slot) -> (u64, u64, u64) {
         let index = cpu as usize;
         let reached = self.reached.get(index).copied().unwrap_or(0);
         let now = slot.now.max(slot.last).max(reached);
@@ -245,11 +251,7 @@ impl TimeMaps {
             *reached = now;
         }
         let open = now - slot.last;
-        if slot.key == WorkKey::IDLE {
-            (slot.busy, slot.idle + open, open)
-        } else {
-            (slot.busy + open, slot.idle, open)
-        }
+        if slot.key == WorkKey::IDLE { (slot.busy, slot.idle + open, now) } else { (slot.busy + open, slot.idle, now) }
     }
 
     fn scan(&self, cpu: usize, entries: &mut Entries) {

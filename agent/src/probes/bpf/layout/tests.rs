@@ -29,7 +29,8 @@ struct Kernel {
     rows: Vec<Row>,
     switch: Vec<&'static str>,
     cgroup: Vec<&'static str>,
-    names: [&'static str; 3],
+    attach: Vec<&'static str>,
+    names: [&'static str; 4],
 }
 
 impl Kernel {
@@ -38,7 +39,8 @@ impl Kernel {
             rows: ROWS.to_vec(),
             switch: vec!["bool", "*task_struct", "*task_struct", "4"],
             cgroup: vec!["*cgroup", "char*"],
-            names: ["sched_switch", "cgroup_mkdir", "cgroup_rmdir"],
+            attach: vec!["*cgroup", "char*", "*task_struct", "bool"],
+            names: ["sched_switch", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach_task"],
         }
     }
 
@@ -63,8 +65,8 @@ impl Kernel {
         for name in structs {
             self.add_struct(&mut blob, name);
         }
-        let [switch, mkdir, rmdir] = self.names;
-        for (name, args) in [(switch, &self.switch), (mkdir, &self.cgroup), (rmdir, &self.cgroup)] {
+        let arguments = [&self.switch, &self.cgroup, &self.cgroup, &self.attach];
+        for (name, args) in self.names.into_iter().zip(arguments) {
             let args: Vec<u32> = args.iter().map(|ty| add_type(&mut blob, ty)).collect();
             blob.tracepoint(name, &args);
         }
@@ -132,29 +134,30 @@ fn a_whole_kernel_resolves() {
             clock: Ok(ClockLayout { task_cfs_rq: 56, cfs_rq_rq: 40, rq_clock: 48, rq_nr_switches: None }),
         }
     );
-    let cgroup = CgroupLayout { cgroup_kn: 16, kernfs_id: 32, cgroup_root: 24, root_hierarchy_id: 4 };
-    assert_eq!(layouts.cgroup, Ok(cgroup));
+    let hierarchy = HierarchyLayout { cgroup_root: 24, root_hierarchy_id: 4 };
+    assert_eq!(layouts.cgroup, Ok(CgroupLayout { cgroup_kn: 16, kernfs_id: 32, hierarchy }));
+    assert_eq!(layouts.moves, Ok(hierarchy));
 }
 
-/// Which of sched, clock and cgroup a layout lacks; no member may be missing without consequence.
-fn lost(layouts: &Layouts) -> [bool; 3] {
+/// Which of sched, clock, cgroup and moves a layout lacks; no member may be missing without consequence.
+fn lost(layouts: &Layouts) -> [bool; 4] {
     let clock = layouts.sched.as_ref().is_ok_and(|sched| sched.clock.is_err());
-    [layouts.sched.is_err(), clock, layouts.cgroup.is_err()]
+    [layouts.sched.is_err(), clock, layouts.cgroup.is_err(), layouts.moves.is_err()]
 }
 
-fn expected_loss(path: (&str, &str)) -> [bool; 3] {
+fn expected_loss(path: (&str, &str)) -> [bool; 4] {
     match path {
-        ("cgroup", "kn") | ("kernfs_node", "id") => [true, false, true],
-        ("cgroup", "root") | ("cgroup_root", _) => [false, false, true],
-        (_, "cfs_rq") | ("cfs_rq" | "rq", _) => [false, true, false],
-        _ => [true, false, false],
+        ("cgroup", "kn") | ("kernfs_node", "id") => [true, false, true, false],
+        ("cgroup", "root") | ("cgroup_root", _) => [false, false, true, true],
+        (_, "cfs_rq") | ("cfs_rq" | "rq", _) => [false, true, false, false],
+        _ => [true, false, false, false],
     }
 }
 
 /// All error messages of a layout.
 fn messages(layouts: &Layouts) -> Vec<String> {
     let clock = layouts.sched.as_ref().ok().and_then(|sched| sched.clock.as_ref().err());
-    let errors = [layouts.sched.as_ref().err(), clock, layouts.cgroup.as_ref().err()];
+    let errors = [layouts.sched.as_ref().err(), clock, layouts.cgroup.as_ref().err(), layouts.moves.as_ref().err()];
     errors.into_iter().flatten().map(ToString::to_string).collect()
 }
 
@@ -199,7 +202,9 @@ fn messages_say_what_where_and_what_follows() {
     );
     assert_eq!(
         text(Kernel::with(("cgroup", "root"), "*void")),
-        "cgroup.root of this kernel does not point to a cgroup_root but to no named struct: the cgroup probe is off"
+        "cgroup.root of this kernel does not point to a cgroup_root but to no named struct: the cgroup probe is off; \
+         cgroup.root of this kernel does not point to a cgroup_root but to no named struct: a task that is moved while it \
+         runs counts for its old cgroup until it is switched out"
     );
 }
 
@@ -226,18 +231,23 @@ fn sched_switch_must_pass_two_tasks() {
 
 #[test]
 fn a_missing_or_other_tracepoint_turns_its_probe_off_alone() {
-    for (at, name) in [(0, "sched_switch"), (1, "cgroup_mkdir"), (2, "cgroup_rmdir")] {
+    let names = ["sched_switch", "cgroup_mkdir", "cgroup_rmdir", "cgroup_attach_task"];
+    for (at, name) in names.into_iter().enumerate() {
         let mut kernel = Kernel::new();
         kernel.names[at] = "elsewhere";
         let layouts = kernel.resolve();
-        let error = if at == 0 { layouts.sched.unwrap_err() } else { layouts.cgroup.unwrap_err() };
-        assert_eq!(error.cause, LookupError::NoTracepoint { name: name.to_owned() }.into());
-        assert_eq!(kernel.resolve().sched.is_ok(), at != 0);
+        assert_eq!(lost(&layouts), [at == 0, false, at == 1 || at == 2, at == 3]);
+        let cause = layouts.sched.err().or(layouts.cgroup.err()).or(layouts.moves.err()).unwrap().cause;
+        assert_eq!(cause, LookupError::NoTracepoint { name: name.to_owned() }.into());
     }
     let mut kernel = Kernel::new();
     kernel.cgroup = vec!["*cgroup", "4"];
     let cause = kernel.resolve().cgroup.unwrap_err().cause;
     assert!(matches!(cause, LayoutCause::Arguments { name: "cgroup_mkdir", .. }));
+    let mut kernel = Kernel::new();
+    kernel.attach = vec!["*cgroup", "char*", "*task_struct"];
+    let cause = kernel.resolve().moves.unwrap_err().cause;
+    assert!(matches!(cause, LayoutCause::Arguments { name: "cgroup_attach_task", .. }));
 }
 
 #[test]
