@@ -66,8 +66,13 @@ impl World {
 
     /// Starts the agent. Loads are ready and in their cgroups by now.
     pub fn measure(self) -> Measured {
+        self.measure_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub fn measure_with(self, more: &[&str]) -> Measured {
         let before = self.simulator.truth().unwrap();
-        let agent = self.place.start(&["--endpoint", &self.receiver.endpoint()]);
+        let agent = self.place.start(&[&["--endpoint", &self.receiver.endpoint()], more].concat());
         let begin = [before, self.simulator.truth().unwrap()];
         Measured { world: self, agent, begin }
     }

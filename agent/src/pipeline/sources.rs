@@ -10,13 +10,15 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wattrace_common::sched::{Work, WorkKey};
 
+use super::files::Files;
 use crate::{
     clock,
     probes::{
         FileError,
         bpf::{self, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
-        fdinfo, lockdown, process, procfs,
+        fdinfo, lockdown, process,
+        procfs::{self, CpuTimes},
         sys::HandleError,
         topology::{self, Topology},
     },
@@ -28,8 +30,8 @@ use crate::{
 pub enum Sched {
     /// By the kernel programs.
     Btf(Box<Programs>),
-    /// Not per workload; why, and the CPUs' totals come from `/proc/stat`.
-    Off(String),
+    /// From files, without the time on each CPU; the CPUs' totals come from `/proc/stat`.
+    Files(Box<Files>),
 }
 
 /// Everything that is read.
@@ -86,20 +88,22 @@ pub enum SourcesError {
 }
 
 impl Sources {
-    /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, only the
-    /// whole machine's CPU time is read.
+    /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
     pub fn open(root: &Path, kernel_programs: bool) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok()).unwrap_or_else(Sched::Off)
+            load(root, &topology, cgroups.as_deref().ok())
         } else {
-            Sched::Off("switched off by --no-bpf".to_owned())
+            Err("switched off by --no-bpf".to_owned())
         };
+        let hz = procfs::user_hz();
+        let files = |reason| Sched::Files(Box::new(Files::open(root, cgroups.as_deref().ok(), hz, reason)));
+        let sched = sched.unwrap_or_else(files);
         let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
         let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
-        let (root, busy_before, hz) = (root.to_owned(), BTreeMap::new(), procfs::user_hz());
+        let (root, busy_before) = (root.to_owned(), BTreeMap::new());
         Ok(Self { root, sched, cgroups, kernel_memory, finder, topology, places, busy_before, hz })
     }
 
@@ -116,13 +120,19 @@ impl Sources {
     /// CPU totals and on-CPU times, as they stand now.
     pub fn read(&mut self) -> Result<Reading, SourcesError> {
         self.follow_hotplug()?;
-        let Sched::Btf(programs) = &mut self.sched else {
-            let cpus = self.stat()?;
-            return Ok(Reading { at: clock::now(), cpus, times: Vec::new() });
+        let (cpus, times, files) = match &mut self.sched {
+            Sched::Btf(programs) => {
+                settle(programs, &self.root);
+                let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
+                (self.placed(&read.cpus), read.times, None)
+            }
+            Sched::Files(files) => {
+                let stat = procfs::cpu_times(&self.root, self.hz).map_err(SourcesError::Stat)?;
+                let files = files.read(&self.root);
+                (self.counted(&stat), Vec::new(), Some(files))
+            }
         };
-        settle(programs, &self.root);
-        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
-        Ok(Reading { at: clock::now(), cpus: self.placed(&read.cpus), times: read.times })
+        Ok(Reading { at: clock::now(), cpus, times, files })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -134,7 +144,10 @@ impl Sources {
                 let totals = programs.times.totals(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
                 self.placed(&totals)
             }
-            Sched::Off(_) => self.stat()?,
+            Sched::Files(_) => {
+                let stat = procfs::cpu_times(&self.root, self.hz).map_err(SourcesError::Stat)?;
+                self.counted(&stat)
+            }
         };
         Ok((clock::now(), cpus))
     }
@@ -152,8 +165,7 @@ impl Sources {
     }
 
     /// The totals that the kernel keeps by itself.
-    fn stat(&mut self) -> Result<Vec<CpuReading>, SourcesError> {
-        let stat = procfs::cpu_times(&self.root, self.hz).map_err(SourcesError::Stat)?;
+    fn counted(&mut self, stat: &[CpuTimes]) -> Vec<CpuReading> {
         let cpus = stat.iter().map(|cpu| CpuReading {
             cpu: cpu.cpu,
             place: self.places.get(&cpu.cpu).copied().unwrap_or_default(),
@@ -161,7 +173,7 @@ impl Sources {
             idle: Some(cpu.idle),
             online: true,
         });
-        Ok(cpus.collect())
+        cpus.collect()
     }
 
     fn follow_hotplug(&mut self) -> Result<(), SourcesError> {
@@ -175,11 +187,17 @@ impl Sources {
 
     /// Waits until cgroups changed or the time is up; returns what changed.
     pub fn wait(&mut self, span: Duration) -> Vec<CgroupChange> {
-        let Sched::Btf(programs) = &mut self.sched else {
-            pause(span);
-            return Vec::new();
+        let events = match &mut self.sched {
+            Sched::Btf(programs) => programs.cgroups.as_mut().ok(),
+            Sched::Files(files) => {
+                let changes = files.take_changes();
+                if !changes.is_empty() {
+                    return changes;
+                }
+                None
+            }
         };
-        let Ok(events) = &mut programs.cgroups else {
+        let Some(events) = events else {
             pause(span);
             return Vec::new();
         };
@@ -208,7 +226,10 @@ impl Sources {
 
     /// What was lost on the way from the kernel, or nearly.
     pub fn losses(&self) -> Vec<Loss> {
-        let Sched::Btf(programs) = &self.sched else { return Vec::new() };
+        let programs = match &self.sched {
+            Sched::Btf(programs) => programs,
+            Sched::Files(files) => return files.losses(),
+        };
         let counted = programs.times.losses().into_iter();
         let counted = counted.map(|loss| Loss {
             name: format!("{}.{}", loss.program.name(), loss.reason.name()),
@@ -227,7 +248,7 @@ impl Sources {
     pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
         match &mut self.sched {
             Sched::Btf(programs) => programs.times.release(dead),
-            Sched::Off(_) => BTreeSet::new(),
+            Sched::Files(_) => BTreeSet::new(),
         }
     }
 
@@ -235,7 +256,7 @@ impl Sources {
     pub fn fullness(&self) -> f64 {
         match &self.sched {
             Sched::Btf(programs) => programs.times.fullness(),
-            Sched::Off(_) => 0.0,
+            Sched::Files(_) => 0.0,
         }
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod counter;
 pub mod cross_check;
+pub mod files;
 pub mod load;
 pub mod machine;
 mod reading;
+pub mod split;
 pub mod usage;
 pub mod zone;
 

@@ -88,16 +88,17 @@ fn exporter(statistics: &Statistics) -> Exporter {
 fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos>) -> Vec<Program> {
     let loaded = match &pipeline.sources.sched {
         Sched::Btf(programs) => Ok(programs),
-        Sched::Off(reason) => Err(reason),
+        Sched::Files(files) => Err((files.mode(), files.reason.clone())),
     };
-    let costs = loaded.map_or_else(|_| Vec::new(), |programs| programs.times.costs());
-    let cgroups = loaded.and_then(|programs| programs.cgroups.as_ref().map(|_| ()));
+    let costs = loaded.as_ref().map_or_else(|_| Vec::new(), |programs| programs.times.costs());
     let program = |program: &kernel::Program| {
-        let attached = match program {
-            kernel::Program::Sched => loaded.map(|_| ()),
-            kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir => cgroups,
+        let (mode, reason) = match (&loaded, program) {
+            (Err((mode, reason)), _) => (*mode, reason.clone()),
+            (Ok(programs), kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir) => {
+                programs.cgroups.as_ref().err().map_or(("btf", String::new()), |reason| ("off", reason.clone()))
+            }
+            (Ok(_), kernel::Program::Sched) => ("btf", String::new()),
         };
-        let (mode, reason) = attached.map_or_else(|reason| ("off", reason.clone()), |()| ("btf", String::new()));
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
         let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));
         let run_time = time.map(|time| (time, program.is_sampled()));
