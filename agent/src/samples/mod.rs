@@ -7,6 +7,7 @@ pub mod load;
 pub mod machine;
 mod reading;
 pub mod split;
+mod ticks;
 pub mod usage;
 pub mod zone;
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wattrace_common::sched::WorkKey;
 
-use super::{Instant, Place, Reading, files::FilesTracker, split::split};
+use super::{Instant, Place, Reading, files::FilesTracker, split::split, ticks::Ticks};
 use crate::units::Nanos;
 
 /// Who used the CPUs in one interval.
@@ -20,7 +20,8 @@ pub struct UsageSample {
     pub to: Instant,
     /// CPUs that were online at the end.
     pub cpus: u64,
-    /// Time of all tasks but idle, by place, from the CPUs' own totals.
+    /// Time of all tasks but idle, by place, from the CPUs' own totals; without kernel programs these are in clock
+    /// ticks, which are evened out from one interval to the next.
     pub busy: BTreeMap<Place, Nanos>,
     /// Time of the idle tasks. A CPU that was offline in between has none.
     pub idle: Nanos,
@@ -62,6 +63,8 @@ pub struct UsageTracker {
     /// Keys that ran between the last two readings.
     active: BTreeSet<WorkKey>,
     files: FilesTracker,
+    /// `None`: the CPUs' totals are exact.
+    ticks: Option<Ticks>,
     /// Time of this interval of which no CPU is known, by key.
     unplaced: BTreeMap<WorkKey, Nanos>,
     started: bool,
@@ -96,6 +99,7 @@ impl UsageTracker {
                 *self.unplaced.entry(key).or_default() += used;
             }
             self.sample.comms.extend(files.comms());
+            self.ticks.get_or_insert_default().observe(&reading.cpus);
         }
         self.started = true;
     }
@@ -139,6 +143,9 @@ impl UsageTracker {
             for (place, part) in parts {
                 *work.entry(place).or_default() += part;
             }
+        }
+        if let Some(ticks) = &mut self.ticks {
+            ticks.even_out(&mut self.sample.busy, &self.sample.work);
         }
         let next = UsageSample { from: self.sample.to, to: self.sample.to, ..UsageSample::default() };
         std::mem::replace(&mut self.sample, next)
