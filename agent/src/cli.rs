@@ -76,7 +76,7 @@ struct Once {
     /// Grid zone or country of this machine, for the carbon intensity: FR, US-CA, DE.
     #[arg(long)]
     location: Option<String>,
-    /// Load no kernel programs: only the whole machine is measured.
+    /// Load no kernel programs: CPU time per workload is read from cpu.stat and /proc.
     #[arg(long)]
     no_bpf: bool,
 }
@@ -104,7 +104,7 @@ struct Run {
     /// Where the host's /proc and /sys are, for instance /host in a container.
     #[arg(long, default_value = "/")]
     root: PathBuf,
-    /// Load no kernel programs: only the whole machine is measured.
+    /// Load no kernel programs: CPU time per workload is read from cpu.stat and /proc.
     #[arg(long)]
     no_bpf: bool,
     /// Show a table of the top workloads after each interval.

@@ -13,6 +13,7 @@
 
 mod binary;
 mod daemon;
+mod files;
 mod loader;
 mod moves;
 mod sched;

@@ -56,7 +56,15 @@ impl Cgroup {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("/wattrace-test-{}-{number}", std::process::id());
+        Self::named(format!("/wattrace-test-{}-{number}", std::process::id()))
+    }
+
+    /// One below it.
+    pub fn below(&self, name: &str) -> Self {
+        Self::named(format!("{}/{name}", self.name))
+    }
+
+    fn named(name: String) -> Self {
         let path = cgroupfs::mount(Path::new("/")).unwrap().join(&name[1..]);
         fs::create_dir(&path).unwrap();
         let id = fs::metadata(&path).unwrap().ino();
@@ -146,10 +154,15 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn pipeline() -> Pipeline {
     let options = Options { kernel_programs: true, ..Options::default() };
     let pipeline = Pipeline::start(Path::new("/"), &options).unwrap();
-    if let wattrace::pipeline::sources::Sched::Off(reason) = &pipeline.sources.sched {
-        panic!("kernel programs are off: {reason}");
+    if let wattrace::pipeline::sources::Sched::Files(files) = &pipeline.sources.sched {
+        panic!("kernel programs are off: {}", files.reason);
     }
     pipeline
+}
+
+/// Without kernel programs.
+pub fn pipeline_of_files() -> Pipeline {
+    Pipeline::start(Path::new("/"), &Options::default()).unwrap()
 }
 
 /// Lets the pipeline go on for so long.

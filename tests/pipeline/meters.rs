@@ -48,7 +48,7 @@ fn without_the_right_to_read_it_names_the_right_and_shows_the_rest() -> Result<(
         Said::of(&mut nobody.command.args(["--no-bpf", "--json", "--interval", "10s"]).spawn()?)?.figures()?;
     let said = figures.err.lines().find(|line| line.contains("CAP_DAC_READ_SEARCH")).context(figures.err.clone())?;
     assert!(said.starts_with("energy is modelled: ") && said.contains("energy_uj"), "{said}");
-    assert!(figures.err.contains("still shown: CPU time, energy and carbon of the whole machine"), "{}", figures.err);
+    assert!(figures.err.contains("CPU time per workload is from /proc"), "{}", figures.err);
     assert_eq!([&figures.node["source"], &figures.node["quality"]], ["model", "modelled"]);
     assert!(microjoules(&figures.node["zones"][0]["measured_j"]) > Some(0), "{}", figures.node);
     Ok(())
@@ -141,7 +141,7 @@ fn without_meter_and_model_energy_is_unknown_and_time_is_not() -> Result<()> {
     machine.cpus.iter_mut().for_each(|cpu| cpu.busy += 5);
     let figures = held.figures(&machine.stat())?;
     assert!(figures.err.contains("no energy: ") && figures.err.contains("mask it"), "{}", figures.err);
-    assert!(figures.err.contains("still shown: CPU time of the whole machine"), "{}", figures.err);
+    assert!(figures.err.contains("CPU time per workload is from /proc"), "{}", figures.err);
     assert_eq!([&figures.node["source"], &figures.node["quality"]], ["none", "missing"]);
     assert_eq!((&figures.node["zones"], &figures.node["scope"]), (&json!([]), &json!("none")));
     let nobody = &figures.workloads[0];

@@ -80,7 +80,7 @@ fn source(shape: &str, figures: &Figures) {
     let zones = node["zones"].as_array().map(Vec::as_slice).unwrap_or_default();
     let has_dram = zones.iter().any(|zone| zone["zone"] == "dram");
     assert_eq!(node["scope"], if has_dram { "package+dram" } else { "package" });
-    assert_eq!(node["probes"]["sched"]["mode"], "off");
+    assert_eq!(node["probes"]["sched"]["mode"], "procfs");
 }
 
 /// Name, socket, die and microjoules.
@@ -123,7 +123,7 @@ fn zones(rows: &[Row], figures: &Figures) {
     }
 }
 
-/// Nothing is known per workload: nobody has all that is active, and with idle it is all that was measured.
+/// No process is to be seen on such a machine: nobody has all that is active, and with idle it is all that was measured.
 fn whole(machine: &MachineRoot, figures: &Figures) -> Result<()> {
     let [nobody] = figures.workloads.as_slice() else { panic!("{:?}", figures.workloads) };
     assert_eq!((&nobody["type"], &nobody["kind"]), (&json!("workload"), &json!("unattributed")));

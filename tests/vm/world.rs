@@ -78,15 +78,20 @@ impl World {
     }
 
     /// The agent, which sends to the receiver.
-    pub fn start(&self) -> Agent {
-        self.place.start(&["--endpoint", &self.receiver.endpoint()])
+    pub fn start(&self, more: &[&str]) -> Agent {
+        self.place.start(&[&["--endpoint", &self.receiver.endpoint()], more].concat())
     }
 
     /// Starts the agent. Loads are ready and in their cgroups by now.
     pub fn measure(self) -> Measured {
+        self.measure_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub fn measure_with(self, more: &[&str]) -> Measured {
         let told = received::points(&self.receiver);
         let before = self.simulator.truth().unwrap();
-        let agent = self.start();
+        let agent = self.start(more);
         let begin = [before, self.simulator.truth().unwrap()];
         Measured { world: self, agent, begin, told }
     }

@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::split::split;
 use crate::{
-    samples::{Place, ZoneKey, zone::ZoneSample},
+    samples::{Place, ZoneKey, split::split, zone::ZoneSample},
     units::{Microjoules, Nanos, Watts},
 };
 

@@ -5,4 +5,3 @@ pub mod cpu_table;
 pub mod idle;
 pub mod ledger;
 pub mod model;
-pub mod split;

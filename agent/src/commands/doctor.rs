@@ -202,9 +202,9 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
             (Err(reason), _) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
             (Ok(_), Err(reason)) => finding(CHECK, Level::Degraded, format!("loaded; {reason}")),
         },
-        Sched::Off(reason) => {
+        Sched::Files(files) => {
             let level = if kernel_programs { Level::Degraded } else { Level::Note };
-            finding(CHECK, level, format!("off, nothing per workload: {reason}"))
+            finding(CHECK, level, format!("{}, less exact per workload: {}", files.mode(), files.reason))
         }
     }
 }

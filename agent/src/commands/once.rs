@@ -15,8 +15,9 @@ use crate::{
     },
     pipeline::{
         Interval, Options, Pipeline, StartError,
+        files::{Files, Processes},
         meter::Meter,
-        sources::{self, Sched, SourcesError},
+        sources::{self, Sched, Sources, SourcesError},
         state,
     },
     units::Nanos,
@@ -110,12 +111,7 @@ fn interval(asked: Option<Duration>) -> Result<Duration, OnceError> {
 pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
     let mut notes = Vec::new();
     match &pipeline.sources.sched {
-        Sched::Off(reason) => {
-            let known = !matches!(pipeline.meter.meter, Meter::None);
-            let energy = if known { ", energy and carbon" } else { "" };
-            notes.push(format!("no figures per workload: {reason}"));
-            notes.push(format!("still shown: CPU time{energy} of the whole machine"));
-        }
+        Sched::Files(files) => notes.extend(files_notes(files, &pipeline.sources)),
         Sched::Btf(programs) => {
             let short = programs.cgroups.as_ref().err();
             notes.extend(
@@ -132,6 +128,22 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
         Meter::None => "no energy",
     };
     notes.extend(pipeline.meter.passed_over.iter().map(|why| format!("{instead}: {why}")));
+    notes
+}
+
+/// What is different without kernel programs.
+fn files_notes(files: &Files, sources: &Sources) -> Vec<String> {
+    let mut notes = vec![format!("no kernel programs: {}", files.reason)];
+    notes.push(match &sources.cgroups {
+        Ok(_) => "CPU time per workload is from cpu.stat of each cgroup, and from /proc for processes in none: what ended between two readings may be nobody's".to_owned(),
+        Err(why) => format!("CPU time per workload is from /proc, by process: what ended between two readings is nobody's, and there are no cgroup names: {why}"),
+    });
+    if files.processes == Processes::Hidden {
+        notes.push("processes outside of cgroups are nobody's: they cannot be told from within a container, give --root at which the host is visible and the host's pid namespace".to_owned());
+    }
+    if sources.sockets() > 1 {
+        notes.push("on which socket a workload ran is estimated, from how busy each was".to_owned());
+    }
     notes
 }
 
@@ -167,11 +179,13 @@ fn energy_note(pipeline: &Pipeline) -> EnergyNote {
 
 fn sched_note(pipeline: &Pipeline) -> SchedNote {
     let losses = pipeline.losses();
+    let (mode, reason) = match &pipeline.sources.sched {
+        Sched::Btf(_) => ("btf", None),
+        Sched::Files(files) => (files.mode(), Some(files.reason.clone())),
+    };
     SchedNote {
-        off: match &pipeline.sources.sched {
-            Sched::Btf(_) => None,
-            Sched::Off(reason) => Some(reason.clone()),
-        },
+        mode,
+        reason,
         lost: losses.iter().filter(|loss| loss.loses).map(|loss| loss.count).sum(),
         counts: losses.into_iter().filter(|loss| loss.count > 0).map(|loss| (loss.name, loss.count)).collect(),
     }

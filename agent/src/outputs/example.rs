@@ -90,7 +90,7 @@ impl Example {
                 uncertainty: Some(0.05),
                 precision: None,
             },
-            sched: SchedNote { off: None, counts: vec![("sched.map_full".to_owned(), 3)], lost: 3 },
+            sched: SchedNote { mode: "btf", reason: None, counts: vec![("sched.map_full".to_owned(), 3)], lost: 3 },
         }
     }
 }

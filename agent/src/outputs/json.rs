@@ -104,6 +104,9 @@ struct Sched<'a> {
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// How it is known on which socket work ran, where it is not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sockets: Option<&'static str>,
     counts: BTreeMap<&'a str, u64>,
 }
 
@@ -207,12 +210,13 @@ fn grid<'a>(report: &'a Report<'_>) -> Grid<'a> {
 }
 
 fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
-    let off = report.sched.off.as_deref();
+    let reason = report.sched.reason.as_deref();
     Sched {
-        mode: if off.is_some() { "off" } else { "btf" },
-        level: off.is_none().then_some("lean"),
+        mode: report.sched.mode,
+        level: reason.is_none().then_some("lean"),
         lost: report.sched.lost,
-        reason: off,
+        reason,
+        sockets: report.usage.is_place_estimated.then_some("estimated"),
         counts: report.sched.counts.iter().map(|(name, count)| (name.as_str(), *count)).collect(),
     }
 }
@@ -326,7 +330,8 @@ mod tests {
         example.usage.to = example.usage.from;
         let mut report = example.report();
         report.energy.source = EnergySource::None;
-        report.sched.off = Some("no rights".to_owned());
+        report.sched.mode = "cgroupfs";
+        report.sched.reason = Some("no rights".to_owned());
         let lines = lines(&report);
         let node = &lines[0];
         assert_eq!(
@@ -336,8 +341,8 @@ mod tests {
         assert_eq!((&node["zones"], &node["hardware"]), (&json!([]), &json!([])));
         assert_eq!(node["carbon"], json!({ "operational_g": null, "embodied_g": null }));
         assert_eq!(node["cpu"]["unaccounted"], Value::Null, "of no time there is no share");
-        let off = json!({ "mode": "off", "level": null, "lost": 3, "reason": "no rights", "counts": { "sched.map_full": 3 } });
-        assert_eq!(node["probes"]["sched"], off);
+        let files = json!({ "mode": "cgroupfs", "level": null, "lost": 3, "reason": "no rights", "counts": { "sched.map_full": 3 } });
+        assert_eq!(node["probes"]["sched"], files);
     }
 
     #[test]

@@ -49,8 +49,10 @@ pub struct EnergyNote {
 /// How on-CPU time was measured.
 #[derive(Clone, Debug)]
 pub struct SchedNote {
-    /// `None`: by the kernel programs; else why not.
-    pub off: Option<String>,
+    /// `btf`: by the kernel programs; `cgroupfs` or `procfs`: from files.
+    pub mode: &'static str,
+    /// Why not by the kernel programs; `None`: it is.
+    pub reason: Option<String>,
     /// Counts by program and reason, those that are not 0.
     pub counts: Vec<(String, u64)>,
     /// Of them, those that mean something is missing from the books.

@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub mod factors;
+pub mod files;
 mod floors;
 pub mod meter;
 mod own;

@@ -45,8 +45,11 @@ impl Pipeline {
     ) -> Option<Microjoules> {
         let now = self.own.now;
         let cpu = now.saturating_sub(std::mem::replace(&mut self.own.before, now));
-        let Sched::Btf(programs) = &self.sources.sched else { return None };
-        self.own.key = programs.own_key().or(self.own.key);
+        let key = match &self.sources.sched {
+            Sched::Btf(programs) => programs.own_key(),
+            Sched::Files(files) => files.own_key(),
+        };
+        self.own.key = key.or(self.own.key);
         let key = self.own.key.filter(|key| usage.work.contains_key(key))?;
         let comm = usage.comms.get(&key).copied().unwrap_or_else(|| self.sources.comm(key));
         let workload = self.registry.resolve(key, &comm)?.workload;

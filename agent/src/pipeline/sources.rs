@@ -10,6 +10,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wattrace_common::sched::{Work, WorkKey};
 
+use super::files::Files;
 use crate::{
     clock,
     probes::{
@@ -28,8 +29,8 @@ use crate::{
 pub enum Sched {
     /// By the kernel programs.
     Btf(Box<Programs>),
-    /// Not per workload; why, and the CPUs' totals come from `/proc/stat`.
-    Off(String),
+    /// From files, without the time on each CPU; the CPUs' totals come from `/proc/stat`.
+    Files(Box<Files>),
 }
 
 /// Everything that is read.
@@ -94,20 +95,22 @@ pub enum SourcesError {
 }
 
 impl Sources {
-    /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, only the
-    /// whole machine's CPU time is read.
+    /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
     pub fn open(root: &Path, kernel_programs: bool) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok()).unwrap_or_else(Sched::Off)
+            load(root, &topology, cgroups.as_deref().ok())
         } else {
-            Sched::Off("switched off by --no-bpf".to_owned())
+            Err("switched off by --no-bpf".to_owned())
         };
+        let hz = procfs::user_hz();
+        let files = |reason| Sched::Files(Box::new(Files::open(root, cgroups.as_deref().ok(), hz, reason)));
+        let sched = sched.unwrap_or_else(files);
         let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
         let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
-        let (root, busy_before, hz) = (root.to_owned(), BTreeMap::new(), procfs::user_hz());
+        let (root, busy_before) = (root.to_owned(), BTreeMap::new());
         Ok(Self { root, sched, cgroups, kernel_memory, finder, topology, places, busy_before, hz })
     }
 
@@ -125,14 +128,18 @@ impl Sources {
     /// `metered`. `glance` was taken just before that; nothing closer is had without kernel programs.
     pub fn read(&mut self, glance: Glance, metered: impl Fn(Place) -> Option<Nanos>) -> Result<Reading, SourcesError> {
         self.follow_hotplug()?;
-        let Sched::Btf(programs) = &mut self.sched else {
-            return Ok(Reading { at: glance.at, cpus: glance.cpus, times: Vec::new() });
+        let programs = match &mut self.sched {
+            Sched::Btf(programs) => programs,
+            Sched::Files(files) => {
+                let files = Some(files.read(&self.root));
+                return Ok(Reading { at: glance.at, cpus: glance.cpus, times: Vec::new(), files });
+            }
         };
         settle(programs, &self.root);
         let (at, places) = (clock::now(), &self.places);
         let as_of = |cpu| places.get(&cpu).and_then(|place| metered(*place)).unwrap_or(Nanos(u64::MAX));
         let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times })
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -144,7 +151,7 @@ impl Sources {
                 let totals = programs.times.totals(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
                 self.placed(&totals)
             }
-            Sched::Off(_) => self.stat()?,
+            Sched::Files(_) => self.stat()?,
         };
         Ok(Glance { at: clock::now(), cpus })
     }
@@ -185,11 +192,17 @@ impl Sources {
 
     /// Waits until cgroups changed or the time is up; returns what changed.
     pub fn wait(&mut self, span: Duration) -> Vec<CgroupChange> {
-        let Sched::Btf(programs) = &mut self.sched else {
-            pause(span);
-            return Vec::new();
+        let events = match &mut self.sched {
+            Sched::Btf(programs) => programs.cgroups.as_mut().ok(),
+            Sched::Files(files) => {
+                let changes = files.take_changes();
+                if !changes.is_empty() {
+                    return changes;
+                }
+                None
+            }
         };
-        let Ok(events) = &mut programs.cgroups else {
+        let Some(events) = events else {
             pause(span);
             return Vec::new();
         };
@@ -218,7 +231,10 @@ impl Sources {
 
     /// What was lost on the way from the kernel, or nearly.
     pub fn losses(&self) -> Vec<Loss> {
-        let Sched::Btf(programs) = &self.sched else { return Vec::new() };
+        let programs = match &self.sched {
+            Sched::Btf(programs) => programs,
+            Sched::Files(files) => return files.losses(),
+        };
         let counted = programs.times.losses().into_iter();
         let counted = counted.map(|loss| Loss {
             name: format!("{}.{}", loss.program.name(), loss.reason.name()),
@@ -237,7 +253,7 @@ impl Sources {
     pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
         match &mut self.sched {
             Sched::Btf(programs) => programs.times.release(dead),
-            Sched::Off(_) => BTreeSet::new(),
+            Sched::Files(_) => BTreeSet::new(),
         }
     }
 
@@ -245,7 +261,7 @@ impl Sources {
     pub fn fullness(&self) -> f64 {
         match &self.sched {
             Sched::Btf(programs) => programs.times.fullness(),
-            Sched::Off(_) => 0.0,
+            Sched::Files(_) => 0.0,
         }
     }
 }

@@ -22,10 +22,14 @@ use super::{
 };
 use crate::units::Nanos;
 
+pub mod usage;
+
 /// A file that every directory of the unified hierarchy has, and no other file system.
 const MARK_V2: &str = "cgroup.controllers";
 /// A file that every directory of a v1 hierarchy has, and the unified one has not.
 const MARK_V1: &str = "tasks";
+/// A file that every directory of the unified hierarchy has, except its root.
+const MARK_TYPE: &str = "cgroup.type";
 
 /// Where distributions mount the unified hierarchy: alone, and beside v1 hierarchies.
 const PLACES: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
@@ -136,15 +140,23 @@ pub fn walk(mount: &Path) -> Walk {
 }
 
 fn children(mount: &Path, directory: &Path, walk: &mut Walk, waiting: &mut Vec<PathBuf>) -> io::Result<()> {
+    for (id, path) in subdirectories(directory)? {
+        walk.found.push((id, cgroup_path(mount, &path)));
+        waiting.push(path);
+    }
+    Ok(())
+}
+
+/// Ids and places of the cgroups right below.
+fn subdirectories(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            let path = entry.path();
-            walk.found.push((entry.ino(), cgroup_path(mount, &path)));
-            waiting.push(path);
+            found.push((entry.ino(), entry.path()));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// ENODEV is what reading a directory gives whose cgroup was removed while it was open.

@@ -1,6 +1,7 @@
 //! Parsers from bytes of `/proc` and `/sys` text to values. Pure: no file is opened here, no input panics.
 
 pub mod cgroup;
+pub mod process;
 
 use crate::{
     samples::machine::CpuIdentity,
@@ -49,6 +50,12 @@ pub fn signed(bytes: &[u8]) -> Result<i64, ParseError> {
 /// `u64` without the sign that `parse` would take.
 fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// The pid that a directory of `/proc` is named by; `None`: it is another one.
+pub fn pid(name: &[u8]) -> Option<u32> {
+    let number = name.first().filter(|byte| byte.is_ascii_digit()).and(str::from_utf8(name).ok())?;
+    u32::try_from(digits(number)?).ok()
 }
 
 /// A list of CPUs, `0-3,8`, in the order given; an empty file is an empty list.

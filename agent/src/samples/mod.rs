@@ -2,9 +2,12 @@
 
 pub mod counter;
 pub mod cross_check;
+pub mod files;
 pub mod load;
 pub mod machine;
 mod reading;
+pub mod split;
+mod ticks;
 pub mod usage;
 pub mod zone;
 

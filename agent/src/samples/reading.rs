@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wattrace_common::sched::WorkKey;
 
+use super::files::FilesReading;
 use crate::units::{Microjoules, Nanos, Watts};
 
 /// One moment on the three clocks that matter.
@@ -250,4 +251,6 @@ pub struct Reading {
     pub cpus: Vec<CpuReading>,
     /// Per CPU and workload.
     pub times: Vec<TimeReading>,
+    /// Per workload, without kernel programs: then `times` is empty.
+    pub files: Option<FilesReading>,
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wattrace_common::sched::WorkKey;
 
-use super::{Instant, Place, Reading};
+use super::{Instant, Place, Reading, files::FilesTracker, split::split, ticks::Ticks};
 use crate::units::Nanos;
 
 /// Who used the CPUs in one interval.
@@ -20,7 +20,8 @@ pub struct UsageSample {
     pub to: Instant,
     /// CPUs that were online at the end.
     pub cpus: u64,
-    /// Time of all tasks but idle, by place, from the CPUs' own totals.
+    /// Time of all tasks but idle, by place, from the CPUs' own totals; without kernel programs these are in clock
+    /// ticks, which are evened out from one interval to the next.
     pub busy: BTreeMap<Place, Nanos>,
     /// Time of the idle tasks. A CPU that was offline in between has none.
     pub idle: Nanos,
@@ -28,6 +29,8 @@ pub struct UsageSample {
     pub work: BTreeMap<WorkKey, BTreeMap<Place, Nanos>>,
     /// Names of processes, by key.
     pub comms: BTreeMap<WorkKey, [u8; 16]>,
+    /// Whether on which of several places work ran is an estimate: files do not tell.
+    pub is_place_estimated: bool,
 }
 
 impl UsageSample {
@@ -59,6 +62,11 @@ pub struct UsageTracker {
     idle: BTreeMap<u32, Nanos>,
     /// Keys that ran between the last two readings.
     active: BTreeSet<WorkKey>,
+    files: FilesTracker,
+    /// `None`: the CPUs' totals are exact.
+    ticks: Option<Ticks>,
+    /// Time of this interval of which no CPU is known, by key.
+    unplaced: BTreeMap<WorkKey, Nanos>,
     started: bool,
     sample: UsageSample,
 }
@@ -85,6 +93,13 @@ impl UsageTracker {
             if time.comm != [0; 16] {
                 self.sample.comms.insert(time.key, time.comm);
             }
+        }
+        if let Some(files) = &reading.files {
+            for (key, used) in self.files.observe(files) {
+                *self.unplaced.entry(key).or_default() += used;
+            }
+            self.sample.comms.extend(files.comms());
+            self.ticks.get_or_insert_default().observe(&reading.cpus);
         }
         self.started = true;
     }
@@ -121,9 +136,30 @@ impl UsageTracker {
 
     /// Ends the interval.
     pub fn close(&mut self) -> UsageSample {
+        for (key, time) in std::mem::take(&mut self.unplaced) {
+            let parts = over_places(time, &self.sample.busy);
+            self.sample.is_place_estimated |= parts.len() > 1;
+            let work = self.sample.work.entry(key).or_default();
+            for (place, part) in parts {
+                *work.entry(place).or_default() += part;
+            }
+        }
+        if let Some(ticks) = &mut self.ticks {
+            ticks.even_out(&mut self.sample.busy, &self.sample.work);
+        }
         let next = UsageSample { from: self.sample.to, to: self.sample.to, ..UsageSample::default() };
         std::mem::replace(&mut self.sample, next)
     }
+}
+
+/// Time of which no CPU is known, over the places in proportion to how busy each was: the parts add up to it, and where
+/// the CPUs were as busy as all work together, the work of a place is as much as its CPUs did. Alike where none was busy.
+fn over_places(time: Nanos, busy: &BTreeMap<Place, Nanos>) -> BTreeMap<Place, Nanos> {
+    let weights: Vec<u64> = busy.values().map(|busy| busy.0).collect();
+    let parts = split(time.0, &weights).or_else(|| split(time.0, &vec![1; weights.len()]));
+    let Some(parts) = parts else { return BTreeMap::from([(Place::default(), time)]) };
+    let placed = busy.keys().copied().zip(parts.into_iter().map(Nanos));
+    placed.filter(|(_, part)| part.0 > 0).collect()
 }
 
 /// The growth of a total, which is kept at its highest. A total seen for the first time grew from 0 when

@@ -143,7 +143,7 @@ catalog! {
     EBPF_MAP_LIMIT = Agent Gauge "wattrace.agent.ebpf.map.limit" "{entry}" ["wattrace.agent.map"]
         "Entries that a kernel map has; of the time table, those of one CPU.";
     EBPF_PROBE_MODE = Agent Gauge "wattrace.agent.ebpf.probe.mode" "1" ["wattrace.agent.program", "wattrace.agent.probe.mode", "wattrace.agent.probe.reason"]
-        "1 for the mode in which a probe works: btf, cgroupfs or off, and why not a better one.";
+        "1 for the mode in which a probe works: btf, cgroupfs, procfs or off, and why not a better one.";
     WORKLOAD_COUNT = Agent Gauge "wattrace.agent.workload.count" "{workload}" []
         "Workloads that live.";
     SERIES_COUNT = Agent Gauge "wattrace.agent.series.count" "{series}" []

@@ -69,7 +69,7 @@ fn killed(world: World) -> (Cgroup, Outcome) {
     measured.agent.signal(Signal::KILL);
     measured.agent.end(patience(5));
     thread::sleep(Duration::from_secs(1));
-    measured.agent = measured.world.start();
+    measured.agent = measured.world.start(&[]);
     load.wait();
     (home, measured.end())
 }

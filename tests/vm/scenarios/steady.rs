@@ -84,7 +84,7 @@ fn a_spinner_on_a_machine_whose_rest_was_measured() {
     let Some(world) = World::new() else { return };
     world.rests_at(PACKAGES_AT_REST, MEMORY_AT_REST);
     world.configure("");
-    let teacher = world.start();
+    let teacher = world.start(&[]);
     thread::sleep(Duration::from_secs(75));
     teacher.stop();
     let home = Cgroup::new();

@@ -88,18 +88,21 @@ fn exporter(statistics: &Statistics) -> Exporter {
 fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos>) -> Vec<Program> {
     let loaded = match &pipeline.sources.sched {
         Sched::Btf(programs) => Ok(programs),
-        Sched::Off(reason) => Err(reason),
+        Sched::Files(files) => Err((files.mode(), files.reason.clone())),
     };
-    let costs = loaded.map_or_else(|_| Vec::new(), |programs| programs.times.costs());
-    let cgroups = loaded.and_then(|programs| programs.cgroups.as_ref().map(|_| ()));
-    let moves = loaded.and_then(|programs| programs.moves.as_ref().copied());
+    let costs = loaded.as_ref().map_or_else(|_| Vec::new(), |programs| programs.times.costs());
+    let or_off = |attached: Result<(), &String>| {
+        attached.map_or_else(|reason| ("off", reason.clone()), |()| ("btf", String::new()))
+    };
     let program = |program: &kernel::Program| {
-        let attached = match program {
-            kernel::Program::Sched => loaded.map(|_| ()),
-            kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir => cgroups,
-            kernel::Program::CgroupAttach => moves,
+        let (mode, reason) = match (&loaded, program) {
+            (Err((mode, reason)), _) => (*mode, reason.clone()),
+            (Ok(programs), kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir) => {
+                or_off(programs.cgroups.as_ref().map(|_| ()))
+            }
+            (Ok(programs), kernel::Program::CgroupAttach) => or_off(programs.moves.as_ref().copied()),
+            (Ok(_), kernel::Program::Sched) => or_off(Ok(())),
         };
-        let (mode, reason) = attached.map_or_else(|reason| ("off", reason.clone()), |()| ("btf", String::new()));
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
         let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));
         let run_time = time.map(|time| (time, program.is_sampled()));

@@ -6,6 +6,8 @@ use wattrace_common::sched::Work;
 use super::*;
 use crate::samples::{CpuReading, TimeReading};
 
+mod places;
+
 const A: WorkKey = WorkKey::cgroup(100);
 const B: WorkKey = WorkKey::cgroup(200);
 const LEFT: Place = Place { socket: 0, die: 0 };
@@ -26,7 +28,7 @@ fn time(cpu: u32, key: WorkKey, time: u64) -> TimeReading {
 }
 
 fn reading(now: u64, cpus: &[CpuReading], times: &[TimeReading]) -> Reading {
-    Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec() }
+    Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec(), files: None }
 }
 
 /// Readings of one key on CPU 0, one nanosecond apart; `None`: the key was not there.

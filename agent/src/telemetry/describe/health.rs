@@ -99,7 +99,7 @@ pub struct Queue {
 pub struct Program {
     /// Its name.
     pub name: &'static str,
-    /// `btf`, `cgroupfs` or `off`.
+    /// `btf`, `cgroupfs`, `procfs` or `off`.
     pub mode: &'static str,
     /// Why not a better mode; empty for the best.
     pub reason: String,

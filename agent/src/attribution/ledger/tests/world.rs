@@ -230,7 +230,12 @@ impl World {
             time: Nanos(*time),
             comm: [0; 16],
         };
-        Reading { at: self.now, cpus: (0..CPUS).map(cpu).collect(), times: self.times.iter().map(time).collect() }
+        Reading {
+            at: self.now,
+            cpus: (0..CPUS).map(cpu).collect(),
+            times: self.times.iter().map(time).collect(),
+            files: None,
+        }
     }
 
     /// What the meters show; the truth takes note of every read that can be compared.
