@@ -2,41 +2,70 @@
 
 use std::{fs, thread, time::Duration};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_setaffinity},
+};
+use wattrace::probes::parse::cgroup::is_kernel_thread;
+use wattrace_tests::simulator::Simulator;
 
 use crate::{
     outcome::ZONES,
     record::Record,
     support::{Cgroup, Load, until},
     thresholds::STEADY,
-    world::{BUSY_UW, World, pin},
+    world::{World, pin},
 };
 
 const WITHOUT: &[&str] = &["--no-bpf"];
-/// Femtojoules.
-const MICROWATT_SECOND: u128 = 1_000_000_000;
+/// CPUs for work of the kernel that is bound to none.
+const WORKQUEUES: &str = "/sys/devices/virtual/workqueue/cpumask";
+const ALL: usize = 4;
 
-/// A world in which this test, the agent and its receiver run on the first CPU alone, and the other socket rests.
-fn on_one_socket() -> Option<World> {
-    let mut here = CpuSet::new();
-    here.set(0);
-    sched_setaffinity(None, &here).unwrap();
-    let world = World::new()?;
-    // The kernel's own threads are busy for some seconds after it has started.
-    until("the other socket rests", || {
-        let before = world.simulator.truth().unwrap().sockets[&1].total.package;
-        thread::sleep(Duration::from_secs(1));
-        let used = world.simulator.truth().unwrap().sockets[&1].total.package - before;
-        used < u128::from(BUSY_UW[1]) * MICROWATT_SECOND / 100
-    });
-    world.simulator.reset_truth().unwrap();
-    Some(world)
+/// While it lives this test and what it starts run on the first CPU alone, and so do all threads of the kernel that can
+/// be moved.
+struct OneSocket;
+
+impl OneSocket {
+    /// `None`: this is no machine to be meddled with.
+    fn new() -> Option<Self> {
+        Simulator::loaded()?;
+        run_on(1);
+        Some(Self)
+    }
+}
+
+impl Drop for OneSocket {
+    fn drop(&mut self) {
+        run_on(ALL);
+    }
+}
+
+/// The first so many CPUs.
+fn cpus(count: usize) -> CpuSet {
+    let mut set = CpuSet::new();
+    (0..count).for_each(|cpu| set.set(cpu));
+    set
+}
+
+/// Threads that belong to one CPU refuse, and stay.
+fn run_on(count: usize) {
+    sched_setaffinity(None, &cpus(count)).unwrap();
+    fs::write(WORKQUEUES, format!("{:x}", (1 << count) - 1)).unwrap();
+    for entry in fs::read_dir("/proc").unwrap() {
+        let Some(pid) = entry.unwrap().file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if is_kernel_thread(&stat).unwrap_or(false) {
+            sched_setaffinity(Pid::from_raw(pid), &cpus(count)).ok();
+        }
+    }
 }
 
 /// Everything that is not the kernel's runs on one socket, so that there is nothing to estimate.
 #[test]
 fn files_on_one_socket() {
-    let Some(world) = on_one_socket() else { return };
+    let one_socket = OneSocket::new();
+    let Some(world) = World::new() else { return };
     let homes = [Cgroup::new(), Cgroup::new()];
     let mut loads = [Load::in_cgroup(&homes[0], &["spin", "8"]), Load::in_cgroup(&homes[1], &["spin", "4"])];
     for load in &loads {
@@ -46,6 +75,7 @@ fn files_on_one_socket() {
     loads.iter_mut().for_each(Load::go);
     loads.iter_mut().for_each(Load::wait);
     let outcome = measured.end();
+    drop(one_socket);
     let mut record = Record::new("files_on_one_socket", "Without kernel programs: two spinners that share a CPU");
     record.cgroup("for 8 s", &outcome, &homes[0].name, STEADY);
     record.cgroup("for 4 s", &outcome, &homes[1].name, STEADY);
@@ -88,7 +118,8 @@ fn files_on_two_sockets() {
 /// Its last part is in the total of the cgroup above, and nobody is billed for it twice.
 #[test]
 fn files_of_a_cgroup_that_is_removed() {
-    let Some(world) = on_one_socket() else { return };
+    let one_socket = OneSocket::new();
+    let Some(world) = World::new() else { return };
     let above = Cgroup::new();
     let [first, second] = ["first", "second"].map(|name| above.below(name));
     let mut loads = [Load::in_cgroup(&first, &["spin", "5.5"]), Load::in_cgroup(&second, &["spin", "9"])];
@@ -103,6 +134,7 @@ fn files_of_a_cgroup_that_is_removed() {
     loads[1].wait();
     thread::sleep(Duration::from_secs(1));
     let outcome = measured.end();
+    drop(one_socket);
     let mut record = Record::new(
         "files_of_a_cgroup_that_is_removed",
         "Without kernel programs: a cgroup that is removed between two readings, beside one that stays",
