@@ -61,6 +61,14 @@ pub fn fetch(series: &str) -> Result<Kernel> {
     unpacked(series, &folder).with_context(|| format!("there is no image in package {package}"))
 }
 
+impl Kernel {
+    /// Whether it starts all its CPUs at once, from 6.5 on. Earlier ones wait for each in a loop that never pauses, and hang
+    /// where CPUs take turns.
+    pub fn starts_cpus_at_once(&self) -> bool {
+        version(&self.series) >= vec![6, 5]
+    }
+}
+
 /// Where the apt of its own is.
 pub(super) fn apt_folder() -> Result<PathBuf> {
     Ok(toolchain::tools_root()?.join("vm/apt"))
@@ -139,6 +147,20 @@ mod tests {
         assert_eq!(newest(&names, "5.1"), None);
         assert_eq!(all_series(&names), "5.10, 6.1, 6.12, 7.4");
         assert_eq!(all_series(&[]), "none at all");
+    }
+
+    #[test]
+    fn kernels_that_wait_for_each_cpu_are_known() {
+        let at_once = |series: &str| {
+            let kernel = Kernel {
+                series: series.to_owned(),
+                release: String::new(),
+                image: PathBuf::new(),
+                modules: PathBuf::new(),
+            };
+            kernel.starts_cpus_at_once()
+        };
+        assert_eq!(["5.10", "6.1", "6.12", "7.3"].map(at_once), [false, false, true, true]);
     }
 
     #[test]

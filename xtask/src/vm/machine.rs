@@ -135,12 +135,19 @@ impl Boot<'_> {
 
     fn emulator(&self, archive: &Path, console: &Path) -> Command {
         let mut command = shell::command(EMULATOR);
-        // A kernel that panics ends the machine. CPUs that are emulated in turns would be taken for out of step.
-        let kernel = ["console=ttyS0", "panic=-1", "cgroup_no_v1=all", "tsc=reliable"].map(str::to_owned);
-        let kernel = kernel.iter().chain(&self.machine.kernel_arguments).cloned().collect::<Vec<_>>().join(" ");
-        // Its time is that of the instructions it executed, so what else the host does is not seen in it, and a wait takes
-        // none. With a thread for each CPU a kernel that patches its own code was seen to die of a half-written word.
-        command.args(["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]);
+        // A kernel that panics ends the machine.
+        let kernel = ["console=ttyS0", "panic=-1", "cgroup_no_v1=all"].map(str::to_owned);
+        let mut kernel: Vec<String> = kernel.into_iter().chain(self.machine.kernel_arguments.clone()).collect();
+        if self.kernel.starts_cpus_at_once() {
+            // Its time is that of the instructions it executed, so what else the host does is not seen in it, and a wait
+            // takes none. With a thread for each CPU a kernel that patches its own code was seen to die of a half-written word.
+            command.args(["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"]);
+            // CPUs that are emulated in turns would be taken for out of step.
+            kernel.push("tsc=reliable".to_owned());
+        } else {
+            command.args(["-accel", "tcg,thread=multi"]);
+        }
+        let kernel = kernel.join(" ");
         command.args(["-cpu", "max", "-nodefaults", "-display", "none", "-no-reboot"]);
         command.args(["-smp", &self.machine.cpus, "-m", &format!("{}M", self.machine.memory)]);
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(archive).args(["-append", &kernel]);
