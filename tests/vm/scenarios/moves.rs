@@ -35,6 +35,7 @@ fn a_running_task_that_changes_its_cgroup() {
         }
         record.row("both", zone, both.0, both.1, Some(STEADY));
     }
+    record.beside("both", &outcome, &[&homes[0].name, &homes[1].name]);
     record.note(
         "A slice is billed to the cgroup in which it began: a move counts from the task's next switch on.".to_owned(),
     );

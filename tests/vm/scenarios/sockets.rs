@@ -70,6 +70,7 @@ fn a_cpu_goes_offline_and_comes_back() {
     let mut record =
         Record::new("a_cpu_goes_offline_and_comes_back", "A CPU that goes offline beside two spinners, and comes back");
     record.cgroup("on the other socket", &outcome, &homes[0].name, STEADY);
+    record.beside("on that socket", &outcome, &[&homes[1].name]);
     // Shown only: in some runs the CPU's last task is still billed for part of a second in which it was offline.
     for zone in ZONES {
         record.row(
