@@ -55,6 +55,7 @@ fn an_agent_that_is_killed_while_it_counts_with_perf() {
             (missing - said).abs() <= STEADY * truth as f64,
         );
     }
+    record.beside("spinner", &outcome, &[&home.name]);
     record.closes(&outcome);
     record.judge();
 }
