@@ -101,8 +101,9 @@ pub struct Load {
 }
 
 impl Load {
+    /// Its command line ends with the cgroup's name.
     pub fn in_cgroup(cgroup: &Cgroup, load: &[&str]) -> Self {
-        let ready = Self::new(load);
+        let ready = Self::new(&[load, &[format!("of={}", cgroup.name).as_str()]].concat());
         cgroup.add(ready.child.id());
         ready
     }

@@ -8,6 +8,7 @@ pub mod machine_root;
 pub mod powercap_tree;
 pub mod receiver;
 pub mod run;
+pub mod scaphandre;
 pub mod simulator;
 
 /// The real program: `WATTRACE_BIN`, else the one beside this test, which is brought up to date first.

@@ -17,6 +17,7 @@ mod outcome;
 #[path = "../live/daemon/received.rs"]
 mod received;
 mod record;
+mod scaphandre;
 mod scenarios;
 #[expect(dead_code, unused_imports, unused_macros, reason = "shared with the live tests, which use all of it")]
 #[path = "../live/support.rs"]

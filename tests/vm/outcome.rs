@@ -6,6 +6,7 @@ use wattrace_tests::simulator::{Owner, Parts, Truth};
 
 use crate::{
     received::{Point, Series},
+    scaphandre::Beside,
     world::SOCKETS,
 };
 
@@ -20,6 +21,8 @@ pub struct Outcome {
     /// Totals when it began.
     first: BTreeMap<Series, f64>,
     last: BTreeMap<Series, Point>,
+    /// Scaphandre's figures of the same loads.
+    pub scaphandre: Option<Beside>,
 }
 
 /// All of one kind of zone, as it was told.
@@ -33,14 +36,20 @@ pub struct Books {
 
 impl Outcome {
     /// `told` is what receivers knew when it began.
-    pub fn new(begin: [Truth; 2], end: [Truth; 2], told: &[Point], points: &[Point]) -> Self {
+    pub fn new(
+        begin: [Truth; 2],
+        end: [Truth; 2],
+        told: &[Point],
+        points: &[Point],
+        scaphandre: Option<Beside>,
+    ) -> Self {
         // A series that ended keeps its last value.
         let sums = |points: &[Point]| -> BTreeMap<Series, Point> {
             let sums = points.iter().filter(|point| point.is_sum && point.value.is_some());
             sums.map(|point| (point.series(), point.clone())).collect()
         };
         let first = sums(told).into_iter().filter_map(|(series, point)| Some((series, point.value?))).collect();
-        Self { begin, end, first, last: sums(points) }
+        Self { begin, end, first, last: sums(points), scaphandre }
     }
 
     /// What a cgroup used since the agent measures.

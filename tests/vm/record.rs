@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::{Outcome, ZONES},
+    scaphandre::Beside,
     thresholds::{CONSERVATION, UNATTRIBUTED},
     world::SOCKETS,
 };
@@ -17,12 +18,24 @@ pub struct Record {
     rows: Vec<Value>,
     notes: Vec<String>,
     missed: Vec<String>,
+    /// Scaphandre's figures, package and dram together.
+    beside: Vec<Value>,
+    /// Never empty where it ran.
+    beside_notes: Vec<String>,
 }
 
 impl Record {
     /// `name` is the test's; `title` is for people.
     pub fn new(name: &'static str, title: &str) -> Self {
-        Self { name, title: title.to_owned(), rows: Vec::new(), notes: Vec::new(), missed: Vec::new() }
+        Self {
+            name,
+            title: title.to_owned(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+            missed: Vec::new(),
+            beside: Vec::new(),
+            beside_notes: Vec::new(),
+        }
     }
 
     /// Compares the energy of a cgroup, zone by zone.
@@ -30,6 +43,7 @@ impl Record {
         for zone in ZONES {
             self.row(what, zone, outcome.truth(path, zone), outcome.told(path, zone), Some(allowed));
         }
+        self.beside(what, outcome, &[path]);
     }
 
     /// Compares cgroups of a kind: all of them together, and the one that is furthest from its truth.
@@ -46,6 +60,24 @@ impl Record {
             let misplaced = pairs().map(|(truth, told)| (told - truth).abs()).sum::<i64>() as f64 / sum.0 as f64;
             self.note(format!("{zone}: {:.3} % is not where it belongs", 100.0 * misplaced));
         }
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        self.beside(&format!("{what}, all {}", paths.len()), outcome, &paths);
+    }
+
+    /// Shows what Scaphandre told of cgroups, all of them together, if it ran; it is held to nothing.
+    pub fn beside(&mut self, what: &str, outcome: &Outcome, paths: &[&str]) {
+        let Some(Beside { told, .. }) = &outcome.scaphandre else { return };
+        let both = |energy: &dyn Fn(&str, &str) -> i64| -> i64 {
+            paths.iter().flat_map(|path| ZONES.map(|zone| energy(path, zone))).sum()
+        };
+        let (truth, ours) =
+            (both(&|path, zone| outcome.truth(path, zone)), both(&|path, zone| outcome.told(path, zone)));
+        let theirs: i64 = paths.iter().map(|path| told.labelled(path)).sum();
+        let scaled: i64 = paths.iter().map(|path| told.scaled(path)).sum();
+        println!("{what}: {ours} µJ of package and dram, Scaphandre {theirs} µJ, scaled {scaled} µJ, truth {truth} µJ");
+        self.beside.push(json!({
+            "workload": what, "truth_uj": truth, "told_uj": ours, "scaphandre_uj": theirs, "scaled_uj": scaled
+        }));
     }
 
     /// Compares two figures in microjoules; without a limit they are only shown.
@@ -88,6 +120,7 @@ impl Record {
 
     /// What was measured is somebody's, nobody's or idle, to the microjoule.
     pub fn closes(&mut self, outcome: &Outcome) {
+        self.beside_notes = outcome.scaphandre.as_ref().map(Beside::notes).unwrap_or_default();
         for zone in ZONES {
             let books = outcome.books(zone);
             let off = books.workloads + books.idle + books.residual - books.measured;
@@ -117,7 +150,11 @@ impl Record {
     /// Keeps everything, then fails if anything was missed.
     pub fn judge(self) {
         if let Some(folder) = std::env::var_os("WATTRACE_VM_OUT") {
-            let record = json!({ "title": self.title, "rows": self.rows, "notes": self.notes, "missed": self.missed });
+            let ran = !self.beside_notes.is_empty();
+            let beside = ran.then(|| json!({ "rows": self.beside, "notes": self.beside_notes }));
+            let record = json!({
+                "title": self.title, "rows": self.rows, "notes": self.notes, "missed": self.missed, "scaphandre": beside
+            });
             fs::write(PathBuf::from(folder).join(format!("{}.json", self.name)), record.to_string()).unwrap();
         }
         assert!(self.missed.is_empty(), "{}: {:#?}", self.title, self.missed);

@@ -13,6 +13,7 @@ use crate::{
     agent::{Agent, Place},
     outcome::Outcome,
     received::{self, Point},
+    scaphandre::Scaphandre,
 };
 
 /// Physical packages of the machine.
@@ -32,6 +33,7 @@ pub struct World {
 pub struct Measured {
     pub world: World,
     pub agent: Agent,
+    scaphandre: Option<Scaphandre>,
     /// The truth just before and just after the agent's first reading.
     begin: [Truth; 2],
     /// What an earlier agent told, whose totals this one goes on with.
@@ -90,23 +92,26 @@ impl World {
     /// The same, with more arguments.
     pub fn measure_with(self, more: &[&str]) -> Measured {
         let told = received::points(&self.receiver);
+        // Before the agent: what it takes to start is in no figure.
+        let scaphandre = Scaphandre::start(&self.simulator);
         let before = self.simulator.truth().unwrap();
         let agent = self.start(more);
         let begin = [before, self.simulator.truth().unwrap()];
-        Measured { world: self, agent, begin, told }
+        Measured { world: self, agent, scaphandre, begin, told }
     }
 }
 
 impl Measured {
     /// Stops the agent. Loads are over by now.
     pub fn end(self) -> Outcome {
-        let Self { world, agent, begin, told } = self;
+        let Self { world, agent, scaphandre, begin, told } = self;
         let before = world.simulator.truth().unwrap();
         agent.stop();
         let after = world.simulator.truth().unwrap();
         after.check().unwrap();
         assert_eq!(after.overflows, 0, "the simulator's table is full");
-        Outcome::new(begin, [before, after], &told, &received::points(&world.receiver))
+        let scaphandre = scaphandre.map(Scaphandre::end);
+        Outcome::new(begin, [before, after], &told, &received::points(&world.receiver), scaphandre)
     }
 }
 

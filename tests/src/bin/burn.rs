@@ -2,7 +2,8 @@
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
-//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`.
+//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`. A last argument `of=NAME` is a label: it changes
+//! nothing, and is in the command line of its children too, for tools that know a process by that alone.
 #![expect(clippy::disallowed_methods, reason = "it is a clock-driven load, not the agent")]
 
 use std::{
@@ -23,7 +24,8 @@ use rustix::time::ClockId;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let label = words.pop_if(|word| word.starts_with("of="));
     if words.first() != Some(&"now") {
         println!("ready");
         io::stdout().flush()?;
@@ -34,7 +36,7 @@ fn main() -> Result<()> {
         ["spin", seconds] => spin(seconds_of(seconds)?),
         ["fifo", cpu, seconds] => fifo(cpu.parse()?, seconds_of(seconds)?)?,
         ["duty", seconds] => duty(seconds_of(seconds)?),
-        ["storm", count, millis] => storm(count.parse()?, millis)?,
+        ["storm", count, millis] => storm(count.parse()?, millis, label)?,
         ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
         ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
@@ -86,9 +88,9 @@ fn duty(span: Duration) {
 }
 
 /// Children of this program that spin so long, one after the other, two at a time.
-fn storm(count: u32, millis: &str) -> Result<()> {
+fn storm(count: u32, millis: &str, label: Option<&str>) -> Result<()> {
     let myself = std::env::current_exe()?;
-    let child = || Command::new(&myself).args(["now", "spin", millis]).spawn();
+    let child = || Command::new(&myself).args(["now", "spin", millis]).args(label).spawn();
     for _ in 0..count / 2 {
         let (mut one, mut other) = (child()?, child()?);
         one.wait()?;

@@ -145,6 +145,7 @@ fn beside_spinners(mut record: Record, world: World, happen: impl Fn(&Measured))
     loads.iter_mut().for_each(Load::wait);
     let outcome = measured.end();
     record.cgroup("on the other socket", &outcome, &homes[0].name, STEADY);
+    record.beside("on that socket", &outcome, &[&homes[1].name]);
     record.books(&outcome);
     record.meters_of(&outcome, 0);
     (record, outcome, homes)

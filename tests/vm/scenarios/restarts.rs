@@ -31,6 +31,7 @@ fn an_agent_that_is_killed_and_started_again() {
             missing > 0 && missing as f64 <= nobodys as f64 + near,
         );
     }
+    record.beside("spinner", &outcome, &[&home.name]);
     record.closes(&outcome);
     record.meters(&outcome);
     record.judge();
@@ -54,6 +55,7 @@ fn an_agent_that_is_killed_while_it_counts_with_perf() {
             (missing - said).abs() <= STEADY * truth as f64,
         );
     }
+    record.beside("spinner", &outcome, &[&home.name]);
     record.closes(&outcome);
     record.judge();
 }

@@ -1,6 +1,6 @@
-//! The programs of others that the peers tests run: built from their Go modules into the tools' folder.
+//! The programs of others that tests and benches run: built from their Go modules or crates into the tools' folder.
 //!
-//! What is there in the right version is kept. Nothing is downloaded but by Go itself.
+//! What is there in the right version is kept. Nothing is downloaded but by Go and cargo themselves.
 
 use std::{
     fs,
@@ -49,6 +49,9 @@ const PROMETHEUS_VERSION: (&str, &str) = ("3.16.0", "v0.316.0");
 const PROMETHEUS: &str = "prometheus";
 /// Prometheus' own build tag. Nothing is discovered here, and the clients for it are most of the build.
 const PROMETHEUS_TAGS: &str = "remove_all_sd";
+
+/// Name and version, as `cargo install` and the program itself have them.
+pub const SCAPHANDRE: (&str, &str) = ("scaphandre", "1.0.0");
 
 /// Linker flags: no symbols, no debug information.
 const SMALL: &str = "-s -w";
@@ -120,6 +123,27 @@ pub fn collector() -> Result<PathBuf> {
     let go = go().context("the Collector is built with go (version 1.25 or later), and there is none")?;
     COLLECTOR.build(&go)?;
     program(COLLECTOR.name)
+}
+
+/// Scaphandre with its JSON exporter, where it is built.
+pub fn scaphandre() -> Result<PathBuf> {
+    let (name, version) = SCAPHANDRE;
+    let out = program(name)?;
+    if !is_ready(&out, version) {
+        let mut command = shell::cargo();
+        command.args([
+            "install",
+            name,
+            "--version",
+            version,
+            "--locked",
+            "--no-default-features",
+            "--features",
+            "json",
+        ]);
+        shell::run(command.arg("--root").arg(toolchain::tools_root()?))?;
+    }
+    Ok(out)
 }
 
 impl Collector {

@@ -1,7 +1,7 @@
 //! The truth suite: what the agent tells of each workload, against a simulated meter that knows who used what.
 //!
 //! A machine of two sockets with the powercap simulator; the scenarios and their thresholds are in `tests/vm`. What comes
-//! back are figures, one file for each scenario, which become a page.
+//! back are figures, one file for each scenario, which become a page. Scaphandre may run beside the agent, for comparison.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,11 @@ use super::{
     headers, kernels,
     machine::{Boot, Machine},
     page::{self, Figures},
-    programs::Programs,
+    programs::{Programs, utf8},
 };
 use crate::{
     report::Report,
+    setup::peers,
     shell::{self, say},
 };
 
@@ -28,12 +29,17 @@ pub(super) const KERNELS: [&str; 4] = ["5.10", "6.1", "6.12", "7.3"];
 /// A CPU of each socket for loads, and one for everything else.
 const CPUS: &str = "4,sockets=2,cores=2";
 
+/// Set for the scenarios where Scaphandre runs beside the agent: its program.
+const SCAPHANDRE: &str = "WATTRACE_SCAPHANDRE";
+
 /// Which scenarios run, and what becomes of their figures.
 pub(super) struct Choice<'a> {
     /// Arguments of the test program: parts of names.
     pub(super) arguments: &'a [String],
     /// The full forms of scenarios that have a short one.
     pub(super) long: bool,
+    /// Run Scaphandre beside the agent.
+    pub(super) scaphandre: bool,
     /// Write the page.
     pub(super) write: bool,
     /// How long one machine may take.
@@ -46,16 +52,32 @@ pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
         Ok(programs) => programs,
         Err(error) => return report.check("vm accuracy", || Err(error)),
     };
+    let scaphandre = match choice.scaphandre.then(peers::scaphandre).transpose() {
+        Ok(scaphandre) => scaphandre,
+        Err(error) => {
+            report.check("scaphandre", || Err(error));
+            // Scenarios need it not, the page does.
+            if choice.write {
+                return;
+            }
+            None
+        }
+    };
     let mut figures = Figures::new();
     for series in series {
         report.tests(&format!("vm {series} accuracy"), || {
             let kernel = kernels::fetch(series)?;
+            let (mut files, mut environment) = (programs.files()?, programs.environment(choice.long)?);
+            if let Some(program) = &scaphandre {
+                files.program(program)?;
+                environment.push((SCAPHANDRE.to_owned(), utf8(program)?));
+            }
             let boot = Boot {
                 kernel: &kernel,
                 machine: &Machine { cpus: CPUS.to_owned(), modules: vec![simulator(series)?], ..Machine::default() },
-                files: programs.files()?,
+                files,
                 command: programs.command(choice.arguments)?,
-                environment: programs.environment(choice.long)?,
+                environment,
                 deadline: choice.deadline,
             };
             let end = boot.run()?;

@@ -11,6 +11,7 @@ use self::live::Choice;
 use crate::{report::Report, shell, test};
 
 mod accuracy;
+mod beside;
 mod channel;
 mod debian;
 pub mod guest;
@@ -56,6 +57,7 @@ const SHORT_ACCURACY: [&str; 5] = [
   cargo xtask vm --kernel 6.12 live                 on one
   cargo xtask vm --kernel 5.10 live sched:: loader  those tests that have one of these in their name
   cargo xtask vm accuracy --write                   every scenario with a simulated meter, and the page of its figures
+  cargo xtask vm accuracy --scaphandre two_spin     some of them with Scaphandre beside the agent, built where it is not here
 
 Needs qemu-system-x86_64, a static busybox and apt (`cargo xtask setup --vm`), and no rights. Kernels are Debian's for cloud
 machines, downloaded from this machine's Debian mirror and unpacked into $WATTRACE_TOOLS (default ~/.local/wattrace-tools);
@@ -87,6 +89,9 @@ enum Suite {
         /// Replace docs/accuracy.md by the figures of this run
         #[arg(long)]
         write: bool,
+        /// Run Scaphandre beside the agent, under the same loads; --write does so too
+        #[arg(long)]
+        scaphandre: bool,
         /// Parts of the names of scenarios
         filters: Vec<String>,
     },
@@ -106,8 +111,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let choice = Choice { arguments: filters, long: args.long, deadline };
             live::run(&mut report, &series(&kernels::SERIES), &choice);
         }
-        Suite::Accuracy { write, filters } => {
-            let choice = accuracy::Choice { arguments: filters, long: args.long || *write, write: *write, deadline };
+        Suite::Accuracy { write, scaphandre, filters } => {
+            let (write, long, scaphandre) = (*write, args.long || *write, *scaphandre || *write);
+            let choice = accuracy::Choice { arguments: filters, long, scaphandre, write, deadline };
             accuracy::run(&mut report, &series(&accuracy::KERNELS), &choice);
         }
     }
@@ -133,6 +139,6 @@ pub fn part(report: &mut Report, long: bool) {
     let deadline = if long { LONG_DEADLINE } else { SHORT_DEADLINE };
     let kernels = |all: &[&str], some: &[&str]| owned(if long { all } else { some });
     live::run(report, &kernels(&kernels::SERIES, &SHORT_KERNELS), &Choice { arguments: &tests, long, deadline });
-    let choice = accuracy::Choice { arguments: &scenarios, long, write: false, deadline };
+    let choice = accuracy::Choice { arguments: &scenarios, long, scaphandre: long, write: false, deadline };
     accuracy::run(report, &kernels(&accuracy::KERNELS, &SHORT_ACCURACY_KERNELS), &choice);
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::beside::{self, Beside};
 use crate::shell::{self, say};
 
 const PAGE: &str = "docs/accuracy.md";
@@ -32,6 +33,8 @@ pub(super) struct Scenario {
     rows: Vec<Row>,
     notes: Vec<String>,
     missed: usize,
+    /// Where it ran.
+    scaphandre: Option<Beside>,
 }
 
 #[derive(Debug)]
@@ -47,38 +50,58 @@ impl Scenario {
     /// Reads a record of the guest.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         let value: Value = serde_json::from_slice(bytes)?;
-        let list = |key: &str| value.get(key).and_then(Value::as_array).with_context(|| format!("no {key}"));
-        let texts =
-            |key: &str| list(key).map(|list| list.iter().map(|text| text.as_str().unwrap_or_default().to_owned()));
         Ok(Self {
             title: text(&value, "title")?,
-            rows: list("rows")?.iter().map(Row::read).collect::<Result<_>>()?,
-            notes: texts("notes")?.collect(),
-            missed: list("missed")?.len(),
+            rows: list(&value, "rows")?.iter().map(Row::read).collect::<Result<_>>()?,
+            notes: texts(&value, "notes")?,
+            missed: list(&value, "missed")?.len(),
+            scaphandre: Beside::read(&value)?,
         })
+    }
+
+    fn write(&self, page: &mut String) -> Result<()> {
+        writeln!(page, "### {}\n", self.title)?;
+        if self.missed > 0 {
+            writeln!(page, "**Missed: {} of its limits.**\n", self.missed)?;
+        }
+        if !self.rows.is_empty() {
+            writeln!(page, "| workload | zone | truth, J | told, J | error | allowed |\n|---|---|---|---|---|---|")?;
+            self.rows.iter().try_for_each(|row| writeln!(page, "{}", row.cells()))?;
+            writeln!(page)?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(page, "- {note}"))?;
+        self.scaphandre.iter().try_for_each(|beside| beside.write(page))
     }
 }
 
 impl Row {
     fn read(value: &Value) -> Result<Self> {
-        let number = |key: &str| value.get(key).and_then(Value::as_i64).with_context(|| format!("no {key}"));
         Ok(Self {
             workload: text(value, "workload")?,
             zone: text(value, "zone")?,
-            truth: number("truth_uj")?,
-            told: number("told_uj")?,
+            truth: number(value, "truth_uj")?,
+            told: number(value, "told_uj")?,
             allowed: value.get("allowed").and_then(Value::as_f64),
         })
     }
 
     fn cells(&self) -> String {
-        let joules = |microjoules: i64| format!("{}{}.{:06}", sign(microjoules), whole(microjoules), rest(microjoules));
-        let error = 100.0 * (self.told - self.truth) as f64 / self.truth as f64;
-        let error = if error.is_finite() { format!("{error:+.3} %") } else { "–".to_owned() };
+        let error = error(self.told, self.truth);
         let allowed = self.allowed.map_or_else(|| "–".to_owned(), |allowed| format!("{} %", allowed * 100.0));
         let Self { workload, zone, .. } = self;
         format!("| {workload} | {zone} | {} | {} | {error} | {allowed} |", joules(self.truth), joules(self.told))
     }
+}
+
+/// Microjoules in joules.
+pub(super) fn joules(microjoules: i64) -> String {
+    format!("{}{}.{:06}", sign(microjoules), whole(microjoules), rest(microjoules))
+}
+
+/// How far a figure is from its truth.
+pub(super) fn error(told: i64, truth: i64) -> String {
+    let error = 100.0 * (told - truth) as f64 / truth as f64;
+    if error.is_finite() { format!("{error:+.3} %") } else { "–".to_owned() }
 }
 
 const fn sign(microjoules: i64) -> &'static str {
@@ -93,8 +116,20 @@ const fn rest(microjoules: i64) -> u64 {
     microjoules.unsigned_abs() % 1_000_000
 }
 
-fn text(value: &Value, key: &str) -> Result<String> {
+pub(super) fn text(value: &Value, key: &str) -> Result<String> {
     value.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {key}"))
+}
+
+pub(super) fn texts(value: &Value, key: &str) -> Result<Vec<String>> {
+    Ok(list(value, key)?.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect())
+}
+
+pub(super) fn number(value: &Value, key: &str) -> Result<i64> {
+    value.get(key).and_then(Value::as_i64).with_context(|| format!("no {key}"))
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value]> {
+    value.get(key).and_then(Value::as_array).map(Vec::as_slice).with_context(|| format!("no {key}"))
 }
 
 /// Replaces the page.
@@ -107,22 +142,13 @@ pub(super) fn write(figures: &Figures) -> Result<()> {
 
 fn page(figures: &Figures) -> Result<String> {
     let mut page = HEAD.to_owned();
+    if figures.values().flat_map(BTreeMap::values).any(|scenario| scenario.scaphandre.is_some()) {
+        page += &beside::head();
+    }
     for (release, scenarios) in figures {
         writeln!(page, "## Linux {release}\n")?;
         for scenario in scenarios.values() {
-            writeln!(page, "### {}\n", scenario.title)?;
-            if scenario.missed > 0 {
-                writeln!(page, "**Missed: {} of its limits.**\n", scenario.missed)?;
-            }
-            if !scenario.rows.is_empty() {
-                writeln!(
-                    page,
-                    "| workload | zone | truth, J | told, J | error | allowed |\n|---|---|---|---|---|---|"
-                )?;
-                scenario.rows.iter().try_for_each(|row| writeln!(page, "{}", row.cells()))?;
-                writeln!(page)?;
-            }
-            scenario.notes.iter().try_for_each(|note| writeln!(page, "- {note}"))?;
+            scenario.write(&mut page)?;
             writeln!(page)?;
         }
     }
@@ -143,7 +169,22 @@ mod tests {
         let page = page(&figures).unwrap();
         assert!(page.contains("## Linux 6.12\n\n### Idle\n\n**Missed: 1 of its limits.**\n"), "{page}");
         assert!(page.contains("| a | dram | 2.000000 | 1.990001 | -0.500 % | 1 % |\n"), "{page}");
-        assert!(page.contains("| b | dram | 0.000000 | -0.000005 | – | – |\n\n- closes\n"), "{page}");
+        assert!(page.ends_with("| b | dram | 0.000000 | -0.000005 | – | – |\n\n- closes\n"), "{page}");
+        assert!(!page.contains("Scaphandre"), "{page}");
+    }
+
+    #[test]
+    fn scaphandre_is_explained_where_it_ran() {
+        let record =
+            r#"{"title":"Idle","rows":[],"notes":["closes"],"missed":[],"scaphandre":{"rows":[],"notes":["ran"]}}"#;
+        let scenario = Scenario::read(record.as_bytes()).unwrap();
+        let figures = Figures::from([("6.12".to_owned(), BTreeMap::from([("idle".to_owned(), scenario)]))]);
+        let page = page(&figures).unwrap();
+        assert!(
+            page.starts_with(&(HEAD.to_owned() + &beside::head() + "## Linux 6.12\n\n### Idle\n\n- closes\n")),
+            "{page}"
+        );
+        assert!(page.ends_with("together:\n\n- ran\n"), "{page}");
     }
 
     #[test]

@@ -84,8 +84,9 @@ impl Programs {
     }
 }
 
-fn utf8(path: &Path) -> Result<String> {
-    path.to_str().map(str::to_owned).context("the checkout's path is no UTF-8")
+/// A path as a word of a guest's command.
+pub(super) fn utf8(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is no UTF-8", path.display()))
 }
 
 /// Name and place of the program that a message of cargo tells of, if it does.
