@@ -6,6 +6,7 @@ mod config;
 mod diagnostics;
 mod doctor;
 mod faults;
+mod idle;
 mod meters;
 mod once;
 mod otlp_faults;

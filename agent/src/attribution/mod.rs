@@ -5,4 +5,5 @@ pub mod cpu_table;
 pub mod idle;
 pub mod ledger;
 pub mod model;
+pub mod reserved;
 pub mod split;

@@ -24,6 +24,7 @@ struct Node<'a> {
     quality: &'static str,
     scope: String,
     description: &'a str,
+    idle_policy: &'static str,
     precision: Option<&'static str>,
     uncertainty: Option<f64>,
     zones: Vec<Zone>,
@@ -114,7 +115,7 @@ struct Workload<'a> {
     name: &'a str,
     cgroup: Option<&'a str>,
     cgroup_id: Option<u64>,
-    cpu_s: f64,
+    cpu_s: Option<f64>,
     energy_j: BTreeMap<&'static str, Option<f64>>,
     idle_j: BTreeMap<&'static str, f64>,
     carbon: Carbon,
@@ -140,6 +141,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
         quality: report.energy.source.quality(),
         scope: report.scope(),
         description: &report.energy.description,
+        idle_policy: report.idle_policy.name(),
         precision: report.energy.precision,
         uncertainty: report.energy.uncertainty,
         zones: report.ledger.zones().map(|account| zone(report, account)).collect(),
@@ -226,9 +228,9 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         name: &account.workload.name,
         cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
         cgroup_id: cgroup.map(|cgroup| cgroup.id),
-        cpu_s: account.cpu.seconds(),
+        cpu_s: (!account.only_reserved()).then(|| account.cpu.seconds()),
         energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), known(*kind, *energy))).collect(),
-        idle_j: BTreeMap::new(),
+        idle_j: account.idle.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(account.operational.0),
             // Shared by reservation; a workload without one has none, and that is not 0.
@@ -264,6 +266,7 @@ mod tests {
         let expected = json!({
             "type": "node", "interval_s": 2.0,
             "source": "rapl_powercap", "quality": "measured", "scope": "package+dram", "description": "intel-rapl:0",
+            "idle_policy": "separate",
             "precision": null, "uncertainty": 0.05,
             "zones": [
                 {
@@ -315,6 +318,28 @@ mod tests {
             workload("unattributed", "unattributed", Value::Null, 0.5, 2.999_997, 0.3, 0.00025),
         ];
         assert_eq!(lines[1..], expected);
+    }
+
+    #[test]
+    fn idle_is_told_of_who_reserved_it() {
+        let lines = lines(&Example::by_request().report());
+        assert_eq!(lines[0]["idle_policy"], "by_request");
+        assert_eq!(lines[0]["zones"][0]["idle_j"], 10.0, "it stays the whole");
+        let idle: Vec<_> = lines[1..].iter().map(|line| (line["name"].as_str().unwrap(), &line["idle_j"])).collect();
+        let expected = [
+            ("ssh.service", &json!({ "package": 2.5, "dram": 0.25 })),
+            (HOSTILE, &json!({})),
+            ("unattributed", &json!({})),
+            ("asleep.service", &json!({ "package": 1.25, "dram": 0.125 })),
+        ];
+        assert_eq!(idle, expected);
+        let asleep = json!({
+            "type": "workload", "kind": "systemd_unit", "name": "asleep.service",
+            "cgroup": "/system.slice/asleep.service", "cgroup_id": 4_711, "cpu_s": null, "energy_j": {},
+            "idle_j": { "package": 1.25, "dram": 0.125 },
+            "carbon": { "operational_g": 0.000_125, "embodied_g": null },
+        });
+        assert_eq!(lines[4], asleep);
     }
 
     #[test]

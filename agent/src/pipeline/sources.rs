@@ -116,6 +116,11 @@ impl Sources {
         self.topology.sockets()
     }
 
+    /// Whether it can be told which workloads ran.
+    pub fn tells_workloads(&self) -> bool {
+        !matches!(self.sched, Sched::Off(_))
+    }
+
     /// Where this thread runs right now.
     pub fn here(&self) -> Option<Place> {
         self.places.get(&u32::try_from(rustix::thread::sched_getcpu()).ok()?).copied()
