@@ -14,5 +14,6 @@
 mod binary;
 mod daemon;
 mod loader;
+mod reserved;
 mod sched;
 mod support;

@@ -88,7 +88,7 @@ fn quota(mount: &Path, sources: &Sources, living: Living<'_>) -> Result<Option<Q
     };
     match read(living.path) {
         // Its name may have been too long, or not fit to be shown: then the path that is known is not that on disk.
-        Err(error) if FileError::is_absent(&error) => match sources.find_cgroup(living.id) {
+        Err(error) if cgroupfs::is_removed(&error) => match sources.find_cgroup(living.id) {
             Found::Path(path) if path != **living.path => read(&path),
             Found::Path(_) | Found::Gone => Ok(None),
             Found::Unknown => Err(error),

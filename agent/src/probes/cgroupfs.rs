@@ -196,6 +196,11 @@ pub fn read_cpu_max(directory: &Path) -> Result<Option<MicroCpus>, FileError> {
     }
 }
 
+/// Whether that is an error because there is no such cgroup, or none any more.
+pub fn is_removed(error: &FileError) -> bool {
+    matches!(error, FileError::Read { source, .. } if is_gone(source))
+}
+
 /// Whether the hierarchy at `mount` has the cpu controller; beside v1 hierarchies one of them may have it.
 pub fn has_cpu_controller(mount: &Path) -> Result<bool, FileError> {
     file::parse(&mount.join(MARK_V2), parse::cgroup::has_cpu_controller)

@@ -30,7 +30,7 @@ pub enum FileError {
 
 impl FileError {
     /// Whether the file is not there, as opposed to unreadable.
-    pub(crate) fn is_absent(&self) -> bool {
+    pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }

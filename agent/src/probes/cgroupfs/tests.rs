@@ -98,7 +98,9 @@ fn a_quota_is_there_or_not_or_cannot_be_told() {
     assert_eq!(read("a").expect("a quota"), Some(MicroCpus(1_500_000)));
     assert_eq!((read("b").expect("no limit"), read("c").expect("no controller")), (None, None));
     assert!(matches!(read("d"), Err(FileError::Malformed { .. })));
-    assert!(read("gone").expect_err("no cgroup").is_absent());
+    assert!(is_removed(&read("gone").expect_err("no cgroup")) && !is_removed(&read("d").expect_err("no quota")));
+    let while_open = FileError::Read { path: PathBuf::new(), source: io::Error::from_raw_os_error(libc::ENODEV) };
+    assert!(is_removed(&while_open));
 }
 
 #[test]
