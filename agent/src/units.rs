@@ -29,6 +29,10 @@ unit!(
     Bytes(u64) + Eq + Ord + Hash
 );
 unit!(
+    /// CPUs, in millionths: what may be reserved of a machine.
+    MicroCpus(u64) + Eq + Ord + Hash
+);
+unit!(
     /// Energy as it is shown.
     Joules(f64)
 );
@@ -112,6 +116,18 @@ impl From<Nanos> for std::time::Duration {
     }
 }
 
+impl MicroCpus {
+    /// Whole CPUs.
+    pub const fn whole(cpus: u64) -> Self {
+        Self(cpus.saturating_mul(1_000_000))
+    }
+
+    /// Difference, never below zero.
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
 impl Bytes {
     /// In GiB, as memory modules are sold.
     pub fn gib(self) -> f64 {
@@ -151,6 +167,7 @@ additive! {
     Microjoules, u64::saturating_add, u64::saturating_sub;
     Nanos, u64::saturating_add, u64::saturating_sub;
     Bytes, u64::saturating_add, u64::saturating_sub;
+    MicroCpus, u64::saturating_add, u64::saturating_sub;
     Joules, f64::add, f64::sub;
     Watts, f64::add, f64::sub;
     Grams, f64::add, f64::sub;
@@ -186,6 +203,7 @@ mod tests {
             total += Nanos(1);
             assert_eq!(total, Nanos(expected));
         }
+        assert_eq!((MicroCpus::whole(u64::MAX), MicroCpus::whole(2)), (MicroCpus(u64::MAX), MicroCpus(2_000_000)));
         assert_eq!((Bytes(u64::MAX) + Bytes(5), Bytes(7) - Bytes(5)), (Bytes(u64::MAX), Bytes(2)));
         assert_eq!((Nanos::from_secs(u64::MAX), Nanos::from_millis(u64::MAX)), (Nanos(u64::MAX), Nanos(u64::MAX)));
     }

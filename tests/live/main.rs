@@ -16,5 +16,6 @@ mod daemon;
 mod files;
 mod loader;
 mod moves;
+mod reserved;
 mod sched;
 mod support;

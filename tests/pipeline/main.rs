@@ -7,6 +7,7 @@ mod diagnostics;
 mod doctor;
 mod faults;
 mod files;
+mod idle;
 mod meters;
 mod once;
 mod otlp_faults;

@@ -1,4 +1,5 @@
-//! Joules per workload and zone, closed: workloads + unattributed + idle + residual = measured.
+//! Joules per workload and zone, closed: workloads + unattributed + idle + residual = measured. Whether idle stays with the
+//! node, or is handed out, is [`super::reserved`]'s.
 //!
 //! Each zone is billed at its own price by the time used on its own CPUs; sockets are never summed
 //! first. The denominator is what the CPUs say they worked, not what the workloads say: time that no
@@ -31,6 +32,9 @@ pub struct ZoneBooks {
     pub parts: Vec<Microjoules>,
     /// The part of busy time that no workload owns.
     pub unattributed: Microjoules,
+    /// Parts of [`Self::idle`] by what each workload has reserved, in the order of the entries that are posted with them;
+    /// empty: all of it is the node's.
+    pub idle_parts: Vec<Microjoules>,
     /// Nanoseconds that workloads claim beyond what the CPUs worked: clock noise.
     pub excess: Nanos,
 }
@@ -97,6 +101,7 @@ fn books(zone: &ZoneSample, floor: Watts, usage: &Usage) -> ZoneBooks {
         idle,
         parts: parts.into_iter().map(Microjoules).collect(),
         unattributed,
+        idle_parts: Vec::new(),
         excess: Nanos(claimed.saturating_sub(busy)),
     }
 }

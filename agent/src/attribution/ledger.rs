@@ -7,12 +7,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::books::Attribution;
+use super::books::{Attribution, ZoneBooks};
 use crate::{
     identity::{Triplet, Workload},
     samples::{ZoneKey, ZoneKind, zone::UnknownReason},
     units::{Grams, Microjoules, Nanos},
 };
+
+mod record;
+
+pub use record::Record;
 
 /// One workload's totals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,9 @@ pub struct Account {
     pub energy: BTreeMap<ZoneKind, Microjoules>,
     /// Operational carbon.
     pub operational: Grams,
+    /// Idle energy for what it reserved, by kind of zone; no kind before it had a part.
+    #[serde(default)]
+    pub idle: BTreeMap<ZoneKind, Microjoules>,
 }
 
 /// A cgroup, by id and by path.
@@ -45,8 +52,11 @@ pub struct ZoneAccount {
     pub key: ZoneKey,
     /// What the meter counted.
     pub measured: Microjoules,
-    /// Of it, idle.
+    /// Of it, idle: what was handed out to workloads among it.
     pub idle: Microjoules,
+    /// Of idle, handed out.
+    #[serde(default)]
+    pub idle_handed_out: Microjoules,
     /// Of it, billed to nobody.
     pub residual: Microjoules,
     /// Time that `measured` accounts for. 0: the zone told nothing so far, and its zeros are no figures.
@@ -75,23 +85,13 @@ pub struct Ledger {
     zones: BTreeMap<ZoneKey, ZoneAccount>,
     /// Energy of retired accounts, by kind of zone.
     retired: BTreeMap<ZoneKind, Microjoules>,
-}
-
-/// What is kept of a ledger across a restart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Every workload's totals.
-    pub accounts: Vec<Account>,
-    /// Every zone's totals.
-    pub zones: Vec<ZoneAccount>,
-    /// Energy of retired accounts, by kind of zone.
-    #[serde(default)]
-    pub retired: BTreeMap<ZoneKind, Microjoules>,
+    /// And their parts of idle.
+    retired_idle: BTreeMap<ZoneKind, Microjoules>,
 }
 
 impl Ledger {
     /// Adds an interval. `entries` are in the order of the attribution's parts; `nobody` takes what is
-    /// unattributed.
+    /// unattributed. An entry for which there is no part gets no figure of active energy: 0 would say that it used none.
     pub fn post(&mut self, attribution: &Attribution, entries: &[Entry], nobody: &Entry) {
         for entry in entries.iter().chain([nobody]) {
             self.account(entry);
@@ -104,13 +104,23 @@ impl Ledger {
                     *total += energy;
                 }
             }
+            self.post_idle(books, entries);
             let zone = self.zones.entry(books.sample.key).or_insert_with(|| ZoneAccount::new(books.sample.key));
             zone.measured += books.sample.energy;
             zone.idle += books.idle;
+            zone.idle_handed_out += books.idle_handed_out();
             zone.residual += books.residual();
             zone.covered += books.sample.covered;
             for (reason, span) in books.sample.unknown {
                 *zone.unknown.entry(reason).or_default() += span;
+            }
+        }
+    }
+
+    fn post_idle(&mut self, books: &ZoneBooks, entries: &[Entry]) {
+        for (part, entry) in books.idle_parts.iter().zip(entries).filter(|(part, _)| part.0 > 0) {
+            if let Some(account) = self.accounts.get_mut(&entry.workload.id) {
+                *account.idle.entry(books.sample.key.kind).or_default() += *part;
             }
         }
     }
@@ -122,6 +132,7 @@ impl Ledger {
             cpu: Nanos(0),
             energy: BTreeMap::new(),
             operational: Grams(0.0),
+            idle: BTreeMap::new(),
         });
         if entry.cgroup.is_some() {
             account.cgroup.clone_from(&entry.cgroup);
@@ -137,6 +148,9 @@ impl Ledger {
         for (kind, energy) in account.energy {
             *self.retired.entry(kind).or_default() += energy;
         }
+        for (kind, energy) in account.idle {
+            *self.retired_idle.entry(kind).or_default() += energy;
+        }
     }
 
     /// What came since `before`, an earlier state of the same ledger from which nobody was retired meanwhile; workloads
@@ -148,12 +162,18 @@ impl Ledger {
             accounts: accounts.filter(|(_, account)| account.is_used()).collect(),
             zones: zones.collect(),
             retired: BTreeMap::new(),
+            retired_idle: BTreeMap::new(),
         }
     }
 
     /// Energy of retired workloads, by kind of zone.
     pub fn retired(&self) -> &BTreeMap<ZoneKind, Microjoules> {
         &self.retired
+    }
+
+    /// Their parts of idle, by kind of zone.
+    pub fn retired_idle(&self) -> &BTreeMap<ZoneKind, Microjoules> {
+        &self.retired_idle
     }
 
     /// Every workload's totals, by triplet.
@@ -166,15 +186,29 @@ impl Ledger {
         self.zones.values()
     }
 
-    /// Whether, per kind of zone, workloads (retired ones among them) + idle + residual = measured. It holds by
-    /// construction; a report states it only after asking.
+    /// Whether, per kind of zone, workloads (retired ones among them) + idle + residual = measured, and the workloads'
+    /// parts of idle are what was handed out of it. It holds by construction; a report states it only after asking.
     pub fn closes(&self) -> bool {
+        let active =
+            |zone: &ZoneAccount| i128::from(zone.measured.0) - i128::from(zone.idle.0) - i128::from(zone.residual.0);
+        let handed_out = |zone: &ZoneAccount| i128::from(zone.idle_handed_out.0);
+        let accounts = || self.accounts.values();
+        self.is_spent(active, accounts().flat_map(|account| &account.energy).chain(&self.retired))
+            && self.is_spent(handed_out, accounts().flat_map(|account| &account.idle).chain(&self.retired_idle))
+            && self.zones().all(|zone| zone.idle_handed_out <= zone.idle)
+    }
+
+    /// Whether what `part` says of the zones is what was billed, per kind of zone.
+    fn is_spent<'a>(
+        &self,
+        part: impl Fn(&ZoneAccount) -> i128,
+        billed: impl Iterator<Item = (&'a ZoneKind, &'a Microjoules)>,
+    ) -> bool {
         let mut open: BTreeMap<ZoneKind, i128> = BTreeMap::new();
         for zone in self.zones.values() {
-            let spoken_for = i128::from(zone.idle.0) + i128::from(zone.residual.0);
-            *open.entry(zone.key.kind).or_default() += i128::from(zone.measured.0) - spoken_for;
+            *open.entry(zone.key.kind).or_default() += part(zone);
         }
-        for (kind, energy) in self.accounts.values().flat_map(|account| &account.energy).chain(&self.retired) {
+        for (kind, energy) in billed {
             *open.entry(*kind).or_default() -= i128::from(energy.0);
         }
         open.values().all(|rest| *rest == 0)
@@ -193,12 +227,13 @@ impl Account {
             cpu: self.cpu.saturating_sub(before.cpu),
             energy: grown_by(&self.energy, &before.energy, Microjoules::saturating_sub),
             operational: Grams((self.operational.0 - before.operational.0).max(0.0)),
+            idle: grown_by(&self.idle, &before.idle, Microjoules::saturating_sub),
             ..self.clone()
         }
     }
 
     fn is_used(&self) -> bool {
-        self.cpu.0 > 0 || self.energy.values().any(|energy| energy.0 > 0)
+        self.cpu.0 > 0 || self.energy.values().chain(self.idle.values()).any(|energy| energy.0 > 0)
     }
 }
 
@@ -217,6 +252,7 @@ impl ZoneAccount {
             key: self.key,
             measured: self.measured.saturating_sub(before.measured),
             idle: self.idle.saturating_sub(before.idle),
+            idle_handed_out: self.idle_handed_out.saturating_sub(before.idle_handed_out),
             residual: self.residual.saturating_sub(before.residual),
             covered: self.covered.saturating_sub(before.covered),
             unknown: grown_by(&self.unknown, &before.unknown, Nanos::saturating_sub),
@@ -225,27 +261,20 @@ impl ZoneAccount {
 
     const fn new(key: ZoneKey) -> Self {
         let none = Microjoules(0);
-        Self { key, measured: none, idle: none, residual: none, covered: Nanos(0), unknown: BTreeMap::new() }
+        Self {
+            key,
+            measured: none,
+            idle: none,
+            idle_handed_out: none,
+            residual: none,
+            covered: Nanos(0),
+            unknown: BTreeMap::new(),
+        }
     }
 
     /// Energy beyond idle.
     pub fn active(&self) -> Microjoules {
         self.measured.saturating_sub(self.idle)
-    }
-}
-
-impl From<&Ledger> for Record {
-    fn from(ledger: &Ledger) -> Self {
-        let (accounts, zones) = (ledger.accounts().cloned().collect(), ledger.zones().cloned().collect());
-        Self { accounts, zones, retired: ledger.retired.clone() }
-    }
-}
-
-impl From<Record> for Ledger {
-    fn from(record: Record) -> Self {
-        let accounts = record.accounts.into_iter().map(|account| (account.workload.id.clone(), account));
-        let zones = record.zones.into_iter().map(|zone| (zone.key, zone));
-        Self { accounts: accounts.collect(), zones: zones.collect(), retired: record.retired }
     }
 }
 

@@ -5,3 +5,4 @@ pub mod cpu_table;
 pub mod idle;
 pub mod ledger;
 pub mod model;
+pub mod reserved;

@@ -156,6 +156,7 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         factors: &pipeline.factors,
         floors: &interval.floors,
         hardware: &interval.hardware,
+        idle_policy: pipeline.idle_policy(),
         energy: energy_note(pipeline),
         sched: sched_note(pipeline),
     }

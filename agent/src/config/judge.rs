@@ -11,7 +11,10 @@ use super::{
         Resource,
     },
 };
-use crate::units::{Bytes, Grams, GramsPerKwh, Watts};
+use crate::{
+    attribution::reserved::IdlePolicy,
+    units::{Bytes, Grams, GramsPerKwh, Watts},
+};
 
 const LOCATION: &str = "carbon.location";
 const INTENSITY: &str = "carbon.intensity_g_per_kwh";
@@ -136,7 +139,9 @@ impl Judge<'_> {
             }
         }
         let sources = MeterKind::ALL.map(|kind| (kind.name(), kind));
-        Energy { source: self.one_of("energy.source", &sources), idle, max }
+        let policies = IdlePolicy::ALL.map(|policy| (policy.name(), policy));
+        let idle_policy = self.one_of("energy.idle_policy", &policies).unwrap_or_default();
+        Energy { source: self.one_of("energy.source", &sources), idle, max, idle_policy }
     }
 
     fn carbon(&mut self) -> Carbon {

@@ -85,7 +85,7 @@ pub(super) const SECTIONS: [Section; 6] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 26] = [
+pub(super) const OPTIONS: [Opt; 27] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -133,6 +133,14 @@ pub(super) const OPTIONS: [Opt; 26] = [
         reload: false,
         example: "90.0",
         help: "Power of the fully busy machine, in watts, for the power model; needs idle_watts.",
+    },
+    Opt {
+        key: "energy.idle_policy",
+        kind: Kind::OneOf(&["separate", "by_request"]),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "Whose idle energy is. \"separate\": the node's. \"by_request\": of who reserved CPUs, by the quota in cpu.max of a workload's own control groups, whether it runs or not; what nobody reserved stays with the node. Requests of Kubernetes pods are not read, only the limits that became quotas.",
     },
     Opt {
         key: "carbon.location",

@@ -35,12 +35,13 @@ fn agent_values(agent: &Agent) -> [Row; 3] {
     ]
 }
 
-fn energy_values(energy: &Energy) -> [Row; 3] {
-    let Energy { source, idle, max } = energy;
+fn energy_values(energy: &Energy) -> [Row; 4] {
+    let Energy { source, idle, max, idle_policy } = energy;
     [
         ("energy.source", source.map(|kind| Value::text(kind.name()))),
         ("energy.idle_watts", idle.map(|idle| Value::Number(idle.0))),
         ("energy.max_watts", max.map(|max| Value::Number(max.0))),
+        ("energy.idle_policy", Some(Value::text(idle_policy.name()))),
     ]
 }
 

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::units::{Bytes, Grams, GramsPerKwh, Watts};
+use crate::{
+    attribution::reserved::IdlePolicy,
+    units::{Bytes, Grams, GramsPerKwh, Watts},
+};
 
 mod origins;
 mod printed;
@@ -33,7 +36,7 @@ fn figures_arrive_with_their_unit() {
     let first =
         parsed("[energy]\nidle_watts = 20\nmax_watts = 90.5\n[carbon]\nlocation = \"US-CAL-CISO\"\npue = 1.2\n");
     let first = first.unwrap();
-    assert_eq!(first.energy, Energy { source: None, idle: Some(Watts(20.0)), max: Some(Watts(90.5)) });
+    assert_eq!(first.energy, Energy { idle: Some(Watts(20.0)), max: Some(Watts(90.5)), ..Energy::default() });
     assert_eq!(first.carbon.location.as_deref(), Some("US-CAL-CISO"));
     assert_eq!(first.carbon.pue, Some(1.2));
     let second = "[carbon]\nintensity_g_per_kwh = 350\nembodied_kg = 1200\nembodied_lifespan_years = 5\n";
@@ -42,6 +45,11 @@ fn figures_arrive_with_their_unit() {
     assert_eq!(second.embodied, Some(Grams(1_200_000.0)));
     assert_eq!(second.embodied_lifespan_years, Some(5.0));
     assert_eq!(parsed("energy.idle_watts = 0").unwrap().energy.idle, Some(Watts(0.0)));
+    for policy in IdlePolicy::ALL {
+        let text = format!("energy.idle_policy = \"{}\"", policy.name());
+        assert_eq!(parsed(&text).unwrap().energy.idle_policy, policy);
+    }
+    assert_eq!(parsed("").unwrap().energy.idle_policy, IdlePolicy::Separate);
     assert_eq!(parsed("energy.source = \"powercap\"").unwrap().energy.source, Some(MeterKind::Powercap));
 }
 
@@ -133,6 +141,7 @@ fn wrong_types_are_said() {
     each_is_said(&[
         ("energy = 3", "1: energy is an integer: it is a section, write [energy]"),
         ("energy.idle_watts = \"3 W\"", "1: energy.idle_watts is a string: give a number from 0 to 100000"),
+        ("energy.idle_policy = true", "1: energy.idle_policy is a boolean: give \"separate\" or \"by_request\""),
         ("agent.interval = 15", "1: agent.interval is an integer: give a duration from \"1s\" to \"1h\", in quotes"),
         ("agent.state_dir = true", "1: agent.state_dir is a boolean: give an absolute path, in quotes"),
         ("otlp.insecure = \"yes\"", "1: otlp.insecure is a string: give true or false"),
@@ -155,6 +164,7 @@ fn values_out_of_range_are_said() {
         ("agent.state_dir = \"/a/../b\"", "1: agent.state_dir is \"/a/../b\": give an absolute path"),
         ("agent.log_level = \"loud\"", "1: agent.log_level is \"loud\": give \"error\" or \"warn\" or"),
         ("energy.idle_watts = -1", "1: energy.idle_watts is -1: give a number from 0 to 100000"),
+        ("energy.idle_policy = \"all\"", "1: energy.idle_policy is \"all\": give \"separate\" or \"by_request\""),
         ("carbon.pue = nan", "1: carbon.pue is NaN: give a number from 1 to 5"),
         ("carbon.location = \"some where\"", "1: carbon.location is no zone or country code"),
         ("otlp.timeout = \"1h\"", "1: otlp.timeout is \"1h\": give a duration from \"100ms\" to \"5m\""),

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::units::{Bytes, Grams, GramsPerKwh, Watts};
+use crate::{
+    attribution::reserved::IdlePolicy,
+    units::{Bytes, Grams, GramsPerKwh, Watts},
+};
 
 /// Readings closer together show what a neighbour computes (CVE-2020-8694): they are root's.
 pub const SHORTEST_UNPRIVILEGED: Duration = Duration::from_secs(10);
@@ -91,6 +94,8 @@ pub struct Energy {
     pub idle: Option<Watts>,
     /// Power when fully busy, for the power model; never without `idle` and never below it.
     pub max: Option<Watts>,
+    /// Whose idle energy is.
+    pub idle_policy: IdlePolicy,
 }
 
 /// What energy can be read from.

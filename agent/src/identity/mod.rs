@@ -7,7 +7,7 @@ mod workload;
 pub use path::{
     Job, NAME_MAX, Outer, PATH_MAX, PathIdentity, PathKind, Qos, Rule, Runtime, bounded, proc_path, unified_path,
 };
-pub use registry::{Counts, DEAD_FOR, KNOWN_MAX, Registry, Resolved};
+pub use registry::{Counts, DEAD_FOR, KNOWN_MAX, Living, Registry, Resolved};
 
 use serde::{Deserialize, Serialize};
 

@@ -31,6 +31,17 @@ pub struct Resolved {
     pub path: Option<Arc<str>>,
 }
 
+/// A cgroup that was not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Living<'a> {
+    /// Its id.
+    pub id: u64,
+    /// Its path, escaped and bounded as in [`Resolved::path`].
+    pub path: &'a Arc<str>,
+    /// Who is charged.
+    pub workload: &'a Arc<Workload>,
+}
+
 /// How much is known, and what was not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -167,6 +178,14 @@ impl Registry {
     /// Whose work it is that nobody owns.
     pub fn unattributed(&self) -> Arc<Workload> {
         Arc::clone(&self.own.unattributed)
+    }
+
+    /// All cgroups that were not removed and whose path is known, in no order.
+    pub fn living(&self) -> impl Iterator<Item = Living<'_>> {
+        let alive = self.cgroups.iter().filter(|(_, known)| known.died.is_none());
+        alive.filter_map(|(id, known)| {
+            known.path.as_ref().map(|path| Living { id: *id, path, workload: &known.workload })
+        })
     }
 
     /// The workloads of all cgroups that were not removed.

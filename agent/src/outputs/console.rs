@@ -1,8 +1,8 @@
 //! One interval as a table for people.
 
-use super::report::{Report, total};
+use super::report::{self, Report, total};
 use crate::{
-    attribution::{idle::Floor, ledger::Account},
+    attribution::{idle::Floor, ledger::Account, reserved::IdlePolicy},
     identity::{NAME_MAX, bounded},
     samples::{EnergySource, ZoneKey},
     units::{Microjoules, Nanos},
@@ -52,7 +52,9 @@ fn grid(report: &Report<'_>) -> String {
 fn workloads(report: &Report<'_>, rows: usize, or: &str) -> String {
     let ranked = report.ranked();
     let (shown, rest) = ranked.split_at(ranked.len().min(rows));
-    let mut text = format!("{:<44} {:<13} {:>9} {:>11} {:>8} {:>9}\n", "WORKLOAD", "KIND", "CPU s", "J", "W", "mgCO2e");
+    let idle = if report.idle_policy == IdlePolicy::Separate { String::new() } else { format!(" {:>11}", "IDLE J") };
+    let mut text =
+        format!("{:<44} {:<13} {:>9} {:>11}{idle} {:>8} {:>9}\n", "WORKLOAD", "KIND", "CPU s", "J", "W", "mgCO2e");
     for account in shown {
         text.push_str(&row(report, &clip(&account.workload.name, 44), account.workload.kind.name(), &[account]));
     }
@@ -67,13 +69,26 @@ fn row(report: &Report<'_>, name: &str, kind: &str, accounts: &[&Account]) -> St
     let cpu: Nanos = accounts.iter().map(|account| account.cpu).sum();
     let energy: Microjoules = accounts.iter().map(|account| total(account)).sum();
     let grams: f64 = accounts.iter().map(|account| account.operational.0).sum();
-    let figures = if report.energy_known() {
-        let watts = energy.over(report.usage.span()).0;
-        format!("{:>11.3} {watts:>8.3} {:>9.3}", energy.joules().0, grams * 1e3)
-    } else {
-        format!("{:>11} {:>8} {:>9}", "-", "-", "-")
-    };
-    format!("{name:<44} {kind:<13} {:>9.3} {figures}\n", cpu.seconds())
+    let shown = |figure: f64| if report.energy_known() { format!("{figure:.3}") } else { "-".to_owned() };
+    format!(
+        "{name:<44} {kind:<13} {:>9.3} {:>11}{} {:>8} {:>9}\n",
+        cpu.seconds(),
+        shown(energy.joules().0),
+        idle_of(report, accounts),
+        shown(energy.over(report.usage.span()).0),
+        shown(grams * 1e3),
+    )
+}
+
+/// A column of its own, where workloads have a part of idle.
+fn idle_of(report: &Report<'_>, accounts: &[&Account]) -> String {
+    let energy: Microjoules = accounts.iter().map(|account| report::idle(account)).sum();
+    match report.idle_policy {
+        IdlePolicy::Separate => String::new(),
+        // Without a reservation there is no part, which is not a part of 0.
+        IdlePolicy::ByRequest if energy.0 == 0 => format!(" {:>11}", "-"),
+        IdlePolicy::ByRequest => format!(" {:>11.3}", energy.joules().0),
+    }
 }
 
 /// Names are other people's data: what could steer a terminal, or turn a line around, is written out.
@@ -114,6 +129,14 @@ fn exact(energy: Microjoules) -> String {
 
 fn notes(report: &Report<'_>) -> String {
     let mut lines: Vec<String> = report.floors.iter().map(|(key, floor)| idle(*key, *floor)).collect();
+    if report.idle_policy == IdlePolicy::ByRequest && report.energy_known() {
+        let handed_out = exact(report.sum(|zone| zone.idle_handed_out));
+        let kept = exact(report.sum(|zone| zone.idle.saturating_sub(zone.idle_handed_out)));
+        lines.push(format!(
+            "idle    {}: workloads {handed_out} J by reserved CPUs, node {kept} J\n",
+            report.idle_policy.name()
+        ));
+    }
     let unknown = report.unknown();
     if unknown.0 > 0 {
         lines.push(format!("unknown {:.3} s of meter time: its energy is in no figure above\n", unknown.seconds()));
@@ -155,6 +178,27 @@ unknown 2.000 s of meter time: its energy is in no figure above
 lost    sched.map_full 3
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_workloads_have_of_idle_is_shown_where_they_have_any() {
+        let text = table(&Example::by_request().report(), 20, "");
+        let lines: Vec<&str> = text.lines().skip(4).take(5).collect();
+        let expected = [
+            "WORKLOAD                                     KIND              CPU s           J      IDLE J        W    mgCO2e",
+            "ssh.service                                  systemd_unit      1.200      13.200       2.750    6.600     1.000",
+            "evil\\u{1b}[2J\\u{a}\\u{9b}1A\\u{202e}gpj        process           0.300       5.500           -    2.750     0.500",
+            "unattributed                                 unattributed      0.500       3.300           -    1.650     0.250",
+            "asleep.service                               systemd_unit      0.000       0.000       1.375    0.000     0.125",
+        ];
+        assert_eq!(lines, expected, "{text}");
+        let books =
+            "\nbooks   measured 33.000000 J = workloads 22.000000 + idle 11.000000 + residual 0.000000 (closed)\n";
+        assert!(text.contains(books), "idle is counted once: {text}");
+        assert!(
+            text.contains("\nidle    by_request: workloads 4.125000 J by reserved CPUs, node 6.875000 J\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
         books::{Attribution, ZoneBooks},
         idle::{Floor, IdleOrigin},
         ledger::{Cgroup, Entry, Ledger},
+        reserved::IdlePolicy,
     },
     carbon::{
         footprint::{Factors, Footprint},
@@ -20,7 +21,7 @@ use crate::{
         usage::UsageSample,
         zone::{UnknownReason, ZoneSample},
     },
-    units::{Grams, Microjoules, Nanos, Watts},
+    units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
 /// A name that tries to clear the screen and to turn the line around.
@@ -36,23 +37,38 @@ pub(crate) struct Example {
     pub(crate) factors: Factors,
     pub(crate) floors: BTreeMap<ZoneKey, Floor>,
     pub(crate) hardware: Vec<ZoneSample>,
+    idle_policy: IdlePolicy,
 }
 
 impl Example {
     /// The whole interval: 2 s of 4 CPUs on two sockets, and of the energy all but socket 1's.
     pub(crate) fn new() -> Self {
+        Self::of(IdlePolicy::Separate)
+    }
+
+    /// The same, idle handed out: one CPU to the first workload, half a one to another of which nothing else is known.
+    pub(crate) fn by_request() -> Self {
+        Self::of(IdlePolicy::ByRequest)
+    }
+
+    fn of(idle_policy: IdlePolicy) -> Self {
         let zones = vec![
             books(PACKAGE[0], [30_000_000, 10_000_000], [12_000_001, 5_000_002, 2_999_997]),
             ZoneBooks { sample: unknown(PACKAGE[1]), ..books(PACKAGE[1], [0, 0], [0, 0, 0]) },
             books(DRAM, [3_000_000, 1_000_000], [1_200_000, 500_000, 300_000]),
         ];
-        let entries = [
+        let mut entries = vec![
             entry(Kind::SystemdUnit, "ssh.service", 1_200, 0.001),
             Entry { cgroup: None, ..entry(Kind::Process, HOSTILE, 300, 0.0005) },
         ];
+        let mut attribution = Attribution { zones, unattributed: Nanos(0) };
+        if idle_policy == IdlePolicy::ByRequest {
+            entries.push(entry(Kind::SystemdUnit, "asleep.service", 0, 0.000_125));
+            attribution.hand_out_idle(&[1_000_000, 0, 500_000].map(MicroCpus), MicroCpus::whole(4));
+        }
         let nobody = Entry { cgroup: None, ..entry(Kind::Unattributed, "unattributed", 500, 0.00025) };
         let mut ledger = Ledger::default();
-        ledger.post(&Attribution { zones, unattributed: Nanos(0) }, &entries, &nobody);
+        ledger.post(&attribution, &entries, &nobody);
         let floor = Floor { watts: Watts(5.0), origin: IdleOrigin::Assumed };
         let platform = ZoneKey { kind: ZoneKind::Platform, scope: Scope::Machine };
         let core = ZoneKey { kind: ZoneKind::Core, scope: Scope::Die(Place { socket: 0, die: 1 }) };
@@ -72,6 +88,7 @@ impl Example {
             },
             floors: BTreeMap::from([(PACKAGE[0], floor)]),
             hardware: vec![known(platform, 100_000_000), unknown(core)],
+            idle_policy,
         }
     }
 
@@ -84,6 +101,7 @@ impl Example {
             factors: &self.factors,
             floors: &self.floors,
             hardware: &self.hardware,
+            idle_policy: self.idle_policy,
             energy: EnergyNote {
                 source: EnergySource::RaplPowercap,
                 description: "intel-rapl:0".to_owned(),
@@ -132,6 +150,7 @@ fn books(key: ZoneKey, [measured, idle]: [u64; 2], [first, second, nobody]: [u64
         idle: Microjoules(idle),
         parts: vec![Microjoules(first), Microjoules(second)],
         unattributed: Microjoules(nobody),
+        idle_parts: Vec::new(),
         excess: Nanos(0),
     }
 }

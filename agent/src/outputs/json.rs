@@ -24,6 +24,7 @@ struct Node<'a> {
     quality: &'static str,
     scope: String,
     description: &'a str,
+    idle_policy: &'static str,
     precision: Option<&'static str>,
     uncertainty: Option<f64>,
     zones: Vec<Zone>,
@@ -143,6 +144,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
         quality: report.energy.source.quality(),
         scope: report.scope(),
         description: &report.energy.description,
+        idle_policy: report.idle_policy.name(),
         precision: report.energy.precision,
         uncertainty: report.energy.uncertainty,
         zones: report.ledger.zones().map(|account| zone(report, account)).collect(),
@@ -232,7 +234,7 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         cgroup_id: cgroup.map(|cgroup| cgroup.id),
         cpu_s: account.cpu.seconds(),
         energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), known(*kind, *energy))).collect(),
-        idle_j: BTreeMap::new(),
+        idle_j: account.idle.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(account.operational.0),
             // Shared by reservation; a workload without one has none, and that is not 0.
@@ -268,6 +270,7 @@ mod tests {
         let expected = json!({
             "type": "node", "interval_s": 2.0,
             "source": "rapl_powercap", "quality": "measured", "scope": "package+dram", "description": "intel-rapl:0",
+            "idle_policy": "separate",
             "precision": null, "uncertainty": 0.05,
             "zones": [
                 {
@@ -319,6 +322,28 @@ mod tests {
             workload("unattributed", "unattributed", Value::Null, 0.5, 2.999_997, 0.3, 0.00025),
         ];
         assert_eq!(lines[1..], expected);
+    }
+
+    #[test]
+    fn idle_is_told_of_who_reserved_it() {
+        let lines = lines(&Example::by_request().report());
+        assert_eq!(lines[0]["idle_policy"], "by_request");
+        assert_eq!(lines[0]["zones"][0]["idle_j"], 10.0, "it stays the whole");
+        let idle: Vec<_> = lines[1..].iter().map(|line| (line["name"].as_str().unwrap(), &line["idle_j"])).collect();
+        let expected = [
+            ("ssh.service", &json!({ "package": 2.5, "dram": 0.25 })),
+            (HOSTILE, &json!({})),
+            ("unattributed", &json!({})),
+            ("asleep.service", &json!({ "package": 1.25, "dram": 0.125 })),
+        ];
+        assert_eq!(idle, expected);
+        let asleep = json!({
+            "type": "workload", "kind": "systemd_unit", "name": "asleep.service",
+            "cgroup": "/system.slice/asleep.service", "cgroup_id": 4_711, "cpu_s": 0.0, "energy_j": {},
+            "idle_j": { "package": 1.25, "dram": 0.125 },
+            "carbon": { "operational_g": 0.000_125, "embodied_g": null },
+        });
+        assert_eq!(lines[4], asleep);
     }
 
     #[test]

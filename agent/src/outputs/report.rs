@@ -6,6 +6,7 @@ use crate::{
     attribution::{
         idle::Floor,
         ledger::{Account, Ledger, ZoneAccount},
+        reserved::IdlePolicy,
     },
     carbon::footprint::{Factors, Footprint},
     samples::{EnergySource, ZoneKey, ZoneKind, usage::UsageSample, zone::ZoneSample},
@@ -27,6 +28,8 @@ pub struct Report<'a> {
     pub floors: &'a BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out: shown, never added.
     pub hardware: &'a [ZoneSample],
+    /// Whose idle energy is.
+    pub idle_policy: IdlePolicy,
     /// Where the energy comes from.
     pub energy: EnergyNote,
     /// How on-CPU time was measured.
@@ -84,10 +87,10 @@ impl Report<'_> {
         self.ledger.zones().map(part).sum()
     }
 
-    /// Workloads by energy, then by time, largest first.
+    /// Workloads by energy, what they have of idle included, then by time, largest first.
     pub fn ranked(&self) -> Vec<&Account> {
         let mut accounts: Vec<&Account> = self.ledger.accounts().collect();
-        accounts.sort_by_key(|account| std::cmp::Reverse((total(account), account.cpu)));
+        accounts.sort_by_key(|account| std::cmp::Reverse((total(account) + idle(account), account.cpu)));
         accounts
     }
 
@@ -100,4 +103,9 @@ impl Report<'_> {
 /// An account's active energy over all zones.
 pub fn total(account: &Account) -> Microjoules {
     account.energy.values().copied().sum()
+}
+
+/// An account's part of idle energy over all zones.
+pub fn idle(account: &Account) -> Microjoules {
+    account.idle.values().copied().sum()
 }

@@ -15,6 +15,7 @@ use crate::{
         books::{Attribution, Usage, attribute},
         idle::{Floor, IdleTracker},
         ledger::{Entry, Ledger},
+        reserved::IdlePolicy,
     },
     carbon::footprint::{Factors, Footprint, footprint},
     clock,
@@ -27,7 +28,7 @@ use crate::{
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
-    units::{Grams, Microjoules, Nanos, Watts},
+    units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
 pub mod factors;
@@ -37,6 +38,7 @@ pub mod meter;
 mod own;
 mod owners;
 mod polls;
+mod reserved;
 mod resume;
 pub mod sources;
 pub mod stages;
@@ -48,6 +50,7 @@ use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
 use polls::{Metered, Polls};
+use reserved::Reserved;
 use sources::{Glance, Sources, SourcesError};
 use stages::{Stage, Stages};
 use state::{Saved, SavedFloors};
@@ -122,10 +125,11 @@ pub struct Pipeline {
     remarks: Vec<String>,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
+    reserved: Reserved,
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
     filled: f64,
-    /// Workloads by the last interval in which they ran.
+    /// Workloads by the last interval in which they ran, or had reserved CPUs.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
 }
@@ -161,6 +165,7 @@ impl Pipeline {
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
         }
+        let (reserved, remark) = Reserved::new(options.config.energy.idle_policy, &sources);
         let mut pipeline = Self {
             sources,
             meter,
@@ -168,6 +173,7 @@ impl Pipeline {
             registry,
             idle,
             idle_watts: options.config.energy.idle,
+            reserved,
             ledger: Ledger::default(),
             stages: Stages::default(),
             own: Own::begin(),
@@ -176,7 +182,7 @@ impl Pipeline {
             zones: ZoneTracker::default(),
             watch: Watch::default(),
             polls: Polls::default(),
-            remarks: Vec::new(),
+            remarks: remark.into_iter().collect(),
             crowded_since: BTreeSet::new(),
             filled: 0.0,
             seen: BTreeMap::new(),
@@ -190,6 +196,11 @@ impl Pipeline {
             pipeline.post_downtime();
         }
         Ok(pipeline)
+    }
+
+    /// Whose idle energy is.
+    pub fn idle_policy(&self) -> IdlePolicy {
+        self.reserved.policy
     }
 
     fn nobody(&self, attribution: &Attribution, footprint: &Footprint) -> Entry {
@@ -282,11 +293,14 @@ impl Pipeline {
         self.stages.begin(clock::monotonic());
         let usage = self.usage.close();
         let zones = self.zones.close();
-        let (entries, times) = self.identify(&usage);
+        let (entries, times, reserved) = self.identify(&usage);
         let by_place = Usage { busy: usage.busy.clone(), work: times };
         let floors = self.floors(&zones);
         let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
-        let attribution = attribute(&zones, floor, &by_place);
+        let mut attribution = attribute(&zones, floor, &by_place);
+        if self.idle_policy() == IdlePolicy::ByRequest {
+            attribution.hand_out_idle(&reserved, MicroCpus::whole(usage.cpus));
+        }
         let footprint = footprint(&attribution, &self.factors, usage.span());
         let grams = footprint.workloads.iter().copied().chain(std::iter::repeat(Grams(0.0)));
         let entries: Vec<Entry> =

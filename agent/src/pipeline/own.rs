@@ -1,4 +1,4 @@
-//! What the agent's own CPU time cost: its part of the energy of the workload that it belongs to.
+//! What the agent's own CPU time cost: its part of the active energy of the workload that it belongs to.
 
 use wattrace_common::sched::WorkKey;
 

@@ -9,6 +9,7 @@ use wattrace_common::sched::{Work, WorkKey};
 
 use super::{
     Pipeline,
+    reserved::Reservation,
     sources::{Found, Loss},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         process,
     },
     samples::{Place, usage::UsageSample},
-    units::{Grams, Nanos},
+    units::{Grams, MicroCpus, Nanos},
 };
 
 /// Intervals after which a workload without a cgroup that does not run counts as ended. Should it run again, it
@@ -92,7 +93,7 @@ impl Pipeline {
             identity("refused", counts.refused, true),
             identity("forgotten", counts.forgotten, false),
         ];
-        self.sources.losses().into_iter().chain(ours).collect()
+        self.sources.losses().into_iter().chain(ours).chain(self.reserved.losses()).collect()
     }
 
     /// Workloads whose totals can still grow: those with a cgroup that was not removed, and those that ran lately.
@@ -108,10 +109,27 @@ impl Pipeline {
         self.seen.retain(|_, last| now - *last < STILL_LIVE);
     }
 
-    /// Maps kernel keys to workloads; keys that map to the same one are added up.
-    pub(super) fn identify(&mut self, usage: &UsageSample) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>) {
+    /// Maps kernel keys to workloads; keys that map to the same one are added up. Who has reserved CPUs is among them,
+    /// whether it ran or not.
+    pub(super) fn identify(
+        &mut self,
+        usage: &UsageSample,
+    ) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>, Vec<MicroCpus>) {
         self.repair(usage);
-        let mut found: BTreeMap<_, (Entry, BTreeMap<Place, Nanos>)> = BTreeMap::new();
+        let mut found = self.ran(usage);
+        for Reservation { workload, cgroup, cpus } in self.reservations(usage) {
+            let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
+            owned.entry.cgroup.get_or_insert(cgroup);
+            owned.reserved += cpus;
+        }
+        let (entries, rest): (Vec<_>, Vec<_>) =
+            found.into_values().map(|owned| (owned.entry, (owned.times, owned.reserved))).unzip();
+        let (times, reserved) = rest.into_iter().unzip();
+        (entries, times, reserved)
+    }
+
+    fn ran(&mut self, usage: &UsageSample) -> BTreeMap<Triplet, Owned> {
+        let mut found: BTreeMap<Triplet, Owned> = BTreeMap::new();
         for (key, times) in &usage.work {
             let comm = usage.comms.get(key).copied().unwrap_or_else(|| self.sources.comm(*key));
             let Some(resolved) = self.registry.resolve(*key, &comm) else { continue };
@@ -120,14 +138,14 @@ impl Pipeline {
                 _ => None,
             };
             let workload = resolved.workload;
-            let (entry, sums) = found.entry(workload.id.clone()).or_insert_with(|| (entry(&workload), BTreeMap::new()));
-            entry.cgroup = cgroup.or(entry.cgroup.take());
+            let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
+            owned.entry.cgroup = cgroup.or(owned.entry.cgroup.take());
             for (place, time) in times {
-                entry.cpu += *time;
-                *sums.entry(*place).or_default() += *time;
+                owned.entry.cpu += *time;
+                *owned.times.entry(*place).or_default() += *time;
             }
         }
-        found.into_values().unzip()
+        found
     }
 
     /// Looks up by id the cgroups that no event named.
@@ -147,6 +165,17 @@ impl Pipeline {
     }
 }
 
-fn entry(workload: &Arc<Workload>) -> Entry {
-    Entry { workload: Arc::clone(workload), cgroup: None, cpu: Nanos(0), operational: Grams(0.0) }
+/// What one workload used and reserved.
+struct Owned {
+    entry: Entry,
+    times: BTreeMap<Place, Nanos>,
+    reserved: MicroCpus,
+}
+
+impl Owned {
+    fn new(workload: &Arc<Workload>) -> Self {
+        let workload = Arc::clone(workload);
+        let entry = Entry { workload, cgroup: None, cpu: Nanos(0), operational: Grams(0.0) };
+        Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
+    }
 }

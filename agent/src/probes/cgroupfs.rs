@@ -20,7 +20,7 @@ use super::{
     },
     sys::{self, HandleError},
 };
-use crate::units::Nanos;
+use crate::units::{MicroCpus, Nanos};
 
 pub mod usage;
 
@@ -197,6 +197,25 @@ impl Finder {
 /// CPU time of the cgroup at `directory` and all below it since it was made.
 pub fn read_cpu_stat(directory: &Path) -> Result<Nanos, FileError> {
     file::parse(&directory.join("cpu.stat"), parse::cgroup::cpu_usage)
+}
+
+/// How many CPUs the cgroup at `directory` and all below it may use. `None`: as many as there are, which is also so for
+/// the root and where the cpu controller is not enabled; these have no such file. A cgroup that is gone is an error.
+pub fn read_cpu_max(directory: &Path) -> Result<Option<MicroCpus>, FileError> {
+    match file::parse(&directory.join("cpu.max"), parse::cgroup::cpu_max) {
+        Err(error) if error.is_absent() && directory.is_dir() => Ok(None),
+        other => other,
+    }
+}
+
+/// Whether that is an error because there is no such cgroup, or none any more.
+pub fn is_removed(error: &FileError) -> bool {
+    matches!(error, FileError::Read { source, .. } if is_gone(source))
+}
+
+/// Whether the hierarchy at `mount` has the cpu controller; beside v1 hierarchies one of them may have it.
+pub fn has_cpu_controller(mount: &Path) -> Result<bool, FileError> {
+    file::parse(&mount.join(MARK_V2), parse::cgroup::has_cpu_controller)
 }
 
 #[cfg(test)]

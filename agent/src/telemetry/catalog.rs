@@ -85,7 +85,7 @@ catalog! {
     HW_HOST_POWER = Node Gauge "hw.host.power" "W" ["hw.id"]
         "Mean power of the whole machine over the interval, where a meter measures it.";
     NODE_ENERGY = Node Sum "wattrace.node.energy" "J" ["wattrace.energy.zone", "wattrace.energy.state", "wattrace.energy.source"]
-        "Energy of the machine that is shared out: its active part equals that of all workloads and the residual.";
+        "Energy of the machine that is shared out. Per zone, state active equals that of all workloads and the residual; state idle is all idle energy: that of all workloads, and what stays with the node.";
     NODE_POWER = Node Gauge "wattrace.node.power" "W" ["wattrace.energy.zone", "wattrace.energy.state", "wattrace.energy.source"]
         "Mean power of the machine over the interval.";
     NODE_ENERGY_AVAILABLE = Node Gauge "wattrace.node.energy.available" "1" ["wattrace.energy.unavailable.reason"]
@@ -104,11 +104,11 @@ catalog! {
         "Carbon intensity of the electricity in force.";
 
     WORKLOAD_ENERGY = Workload Sum "wattrace.workload.energy" "J" ["wattrace.energy.zone", "wattrace.energy.state"]
-        "Energy billed to the workload.";
+        "Energy billed to the workload: state active for what it ran; state idle, by the policy `by_request` alone, for the CPUs that it has reserved, which is a part of the node's idle energy.";
     WORKLOAD_POWER = Workload Gauge "wattrace.workload.power" "W" ["wattrace.energy.zone"]
-        "Mean power of the workload over the interval.";
+        "Mean power of the workload's active energy over the interval.";
     WORKLOAD_CARBON = Workload Sum "wattrace.workload.carbon" "g" ["wattrace.carbon.phase"]
-        "CO2-equivalent of the workload's energy.";
+        "CO2-equivalent of the workload's energy, in both states.";
     WORKLOAD_CPU_TIME = Workload Sum "wattrace.workload.cpu.time" "s" []
         "Time the workload's tasks were on a CPU.";
 
@@ -151,7 +151,7 @@ catalog! {
     SERIES_DROPPED = Agent Sum "wattrace.agent.series.dropped" "{series}" []
         "Ended series forgotten before every destination acknowledged their final value.";
     AGENT_ENERGY = Agent Sum "wattrace.agent.energy" "J" []
-        "Energy that the CPU time of the agent's process cost: its part of what its workload is billed, so not to be added to it. What its kernel programs cost is not in it.";
+        "Energy that the CPU time of the agent's process cost: its part of the active energy of its workload, so not to be added to it. What its kernel programs cost is not in it.";
     RELOADS = Agent Sum "wattrace.agent.reloads" "{reload}" ["wattrace.agent.reload.result"]
         "Times the configuration was to be loaded anew: success, or failure when it had mistakes and was kept as it was.";
     LOG_LOST = Agent Sum "wattrace.agent.log.lost" "{record}" ["wattrace.agent.log.output"]
@@ -174,6 +174,11 @@ UCUM. Histograms are exponential. What is unknown has no series: it is never 0.
 
 Every series also carries its resource: the node, a workload or the agent, with `service.namespace`, `service.name`,
 `service.instance.id`, `host.id` and `host.name`; a workload's kind, name, cgroup and quality of energy besides.
+
+Whose idle energy is, the node's resource says in `wattrace.energy.idle_policy`: `separate`, the node's, or `by_request`,
+which workloads then say, too. The books of each zone close in both states: over all workloads, ended ones among them,
+`wattrace.workload.energy` of state active + `wattrace.node.energy.residual` = `wattrace.node.energy` of state active; and of
+state idle what is missing to the node's was reserved by nobody and stays with it. Carbon likewise.
 ";
 
 /// The reference of all metrics, in Markdown.

@@ -17,7 +17,7 @@ use super::{
     totals::{Totals, TotalsRecord},
 };
 use crate::{
-    attribution::{books::Attribution, ledger::Ledger},
+    attribution::{books::Attribution, ledger::Ledger, reserved::IdlePolicy},
     carbon::footprint::{Factors, Footprint},
     identity::{Kind, Triplet, Workload},
     samples::{EnergySource, Instant, ZoneInfo, ZoneKind, usage::UsageSample, zone::ZoneSample},
@@ -49,6 +49,8 @@ pub struct View<'a> {
     pub factors: &'a Factors,
     /// Where energy comes from.
     pub meter: MeterView<'a>,
+    /// Whose idle energy is.
+    pub idle_policy: IdlePolicy,
     /// The machine.
     pub host: &'a Host,
     /// Workloads that have a live cgroup or process. Those without one need not be in it.
@@ -140,10 +142,9 @@ impl Telemetry {
         let spans = node::spans(view.attribution);
         for account in view.ledger.accounts() {
             let workload = &account.workload;
-            let resource = self
-                .resources
-                .entry(workload.id.clone())
-                .or_insert_with(|| Arc::new(resource::workload(account, view.host, view.meter.source)));
+            let resource = self.resources.entry(workload.id.clone()).or_insert_with(|| {
+                Arc::new(resource::workload(account, view.host, view.meter.source, view.idle_policy))
+            });
             let live = lives_on(workload) || view.live.contains(&workload.id);
             let before = self.energy.get(&workload.id);
             let points = workload::points(account, before, &spans);
@@ -151,7 +152,7 @@ impl Telemetry {
         }
         let workloads = found.values().filter(|workload| workload.live).count();
         let own = [
-            (resource::node(view.host), node::points(view, &self.totals, &spans)),
+            (resource::node(view.host, view.idle_policy), node::points(view, &self.totals, &spans)),
             (
                 resource::agent(view.host),
                 health::points(view.health, self.totals.agent, workloads, self.lifecycle.dropped()),

@@ -21,7 +21,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("telemetry", &["units", "samples", "identity", "attribution", "carbon"]),
     ("probes", &["units", "clock", "samples", "identity"]),
     ("outputs", &PURE),
-    ("config", &["units"]),
+    ("config", &["units", "attribution"]),
     ("privilege", &[]),
     ("health", &["units"]),
     ("diagnostics", &["config", "outputs", "telemetry"]),

@@ -6,16 +6,17 @@ use wattrace_common::sched::WorkKey;
 use self::world::{Event, Fate, Truth, World, floor_milliwatts};
 use super::*;
 use crate::{
-    attribution::books::{self, Usage, ZoneBooks},
+    attribution::books::{self, Usage},
     identity::Kind,
     samples::{
         Place, Scope,
         usage::UsageTracker,
         zone::{ZoneSample, ZoneTracker},
     },
-    units::Watts,
+    units::{MicroCpus, Watts},
 };
 
+mod idle;
 mod world;
 
 /// Eight cgroups, five workloads: a service is restarted, and comes back as another cgroup.
@@ -46,7 +47,8 @@ fn interval(key: ZoneKey, measured: u64, idle: u64, parts: &[u64], lost: u64) ->
     let sample = ZoneSample { key, energy: Microjoules(measured), covered: Nanos(1), unknown };
     let parts: Vec<_> = parts.iter().map(|part| Microjoules(*part)).collect();
     let unattributed = Microjoules(measured - idle) - parts.iter().copied().sum();
-    let books = ZoneBooks { sample, idle: Microjoules(idle), parts, unattributed, excess: Nanos(0) };
+    let books =
+        ZoneBooks { sample, idle: Microjoules(idle), parts, unattributed, idle_parts: Vec::new(), excess: Nanos(0) };
     Attribution { zones: vec![books], unattributed: Nanos(0) }
 }
 
@@ -194,9 +196,12 @@ impl Agent {
         let cgroups: Vec<u64> = sample.work.keys().map(|key| key.0).collect();
         let usage = Usage { busy: sample.busy, work: sample.work.into_values().collect() };
         let floor = |key| Watts(floor_milliwatts(key) as f64 / 1e3);
-        let attribution = books::attribute(&self.zones.close(), floor, &usage);
+        let mut attribution = books::attribute(&self.zones.close(), floor, &usage);
         let times = usage.work.iter().map(|times| times.values().map(|time| time.0).sum());
         let entries: Vec<_> = cgroups.into_iter().zip(times).map(|(cgroup, time)| entry(cgroup, time)).collect();
+        // Some reserve nothing; once enough run, more is reserved than the two CPUs there are.
+        let reserved = |entry: &Entry| MicroCpus(entry.cgroup.as_ref().map_or(0, |seen| seen.id % 3 * 333_333));
+        attribution.hand_out_idle(&entries.iter().map(reserved).collect::<Vec<_>>(), MicroCpus::whole(2));
         self.ledger.post(&attribution, &entries, &entry(0, attribution.unattributed.0));
     }
 
@@ -222,13 +227,19 @@ fn grew(before: &Ledger, after: &Ledger) -> bool {
     let accounts = before.accounts.iter().all(|(id, old)| {
         after.accounts.get(id).is_some_and(|new| {
             let energy = old.energy.iter().all(|(kind, energy)| new.energy.get(kind) >= Some(energy));
-            energy && new.cpu >= old.cpu && new.operational >= old.operational
+            let idle = old.idle.iter().all(|(kind, energy)| new.idle.get(kind) >= Some(energy));
+            energy && idle && new.cpu >= old.cpu && new.operational >= old.operational
         })
     });
     let zones = before.zones.iter().all(|(key, old)| {
         after.zones.get(key).is_some_and(|new| {
             let unknown = old.unknown.iter().all(|(reason, span)| new.unknown.get(reason) >= Some(span));
-            unknown && new.measured >= old.measured && new.idle >= old.idle && new.residual >= old.residual
+            let handed_out = new.idle_handed_out >= old.idle_handed_out;
+            unknown
+                && handed_out
+                && new.measured >= old.measured
+                && new.idle >= old.idle
+                && new.residual >= old.residual
         })
     });
     accounts && zones
@@ -312,14 +323,17 @@ fn account() -> impl Strategy<Value = Account> {
             Arc::new(Workload { name: name.clone(), id: Triplet { namespace, name, instance }, kind })
         });
     let cgroup = prop::option::of((whole(), text()).prop_map(|(id, path)| Cgroup { id, path }));
-    let energy = prop::collection::btree_map(zone_key().prop_map(|key| key.kind), whole().prop_map(Microjoules), 0..4);
+    let by_kind =
+        || prop::collection::btree_map(zone_key().prop_map(|key| key.kind), whole().prop_map(Microjoules), 0..4);
     let grams = prop::num::f64::POSITIVE | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    (workload, cgroup, whole(), energy, grams).prop_map(|(workload, cgroup, cpu, energy, grams)| Account {
+    let all = (workload, cgroup, whole(), by_kind(), grams, by_kind());
+    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle)| Account {
         workload,
         cgroup,
         cpu: Nanos(cpu),
         energy,
         operational: Grams(grams.abs()),
+        idle,
     })
 }
 
@@ -335,13 +349,14 @@ fn zone_key() -> impl Strategy<Value = ZoneKey> {
 fn zone_account() -> impl Strategy<Value = ZoneAccount> {
     let reasons = UnknownReason::ALL.to_vec();
     let unknown = prop::collection::btree_map(prop::sample::select(reasons), whole().prop_map(Nanos), 0..4);
-    let account = |(key, measured, idle, residual, covered, unknown)| ZoneAccount {
+    let account = |(key, measured, idle, idle_handed_out, residual, covered, unknown)| ZoneAccount {
         key,
         measured: Microjoules(measured),
         idle: Microjoules(idle),
+        idle_handed_out: Microjoules(idle_handed_out),
         residual: Microjoules(residual),
         covered: Nanos(covered),
         unknown,
     };
-    (zone_key(), whole(), whole(), whole(), whole(), unknown).prop_map(account)
+    (zone_key(), whole(), whole(), whole(), whole(), whole(), unknown).prop_map(account)
 }

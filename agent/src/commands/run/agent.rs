@@ -154,6 +154,7 @@ impl Agent {
                 unavailable: (source == EnergySource::None).then_some(unavailable.as_str()),
                 zones: meter.meter.zones(),
             },
+            idle_policy: self.pipeline.idle_policy(),
             host: &self.host,
             live: &live,
             own: interval.own,

@@ -55,12 +55,12 @@ fn the_reference_names_every_option_and_variable() {
 fn a_reload_takes_what_it_can_and_names_the_rest() {
     let old = parsed("agent.interval = \"15s\"\notlp.endpoint = \"http://a\"").unwrap();
     assert_eq!(reload(&old, &old), Reload::default());
-    let text = "agent.interval = \"30s\"\nagent.state_dir = \"/s\"\nenergy.idle_watts = 3\nagent.log_level = \"warn\"\n\
+    let text = "agent.interval = \"30s\"\nagent.state_dir = \"/s\"\nenergy.idle_watts = 3\nenergy.idle_policy = \"by_request\"\nagent.log_level = \"warn\"\n\
                 otlp.endpoint = \"http://a\"\nresource.attributes.a = \"b\"\nprometheus.listen = \"127.0.0.1:1\"\n";
     let new = parsed(text).unwrap();
     let expected = Reload {
         changed: vec!["agent.interval", "agent.log_level", "resource.attributes"],
-        needs_restart: vec!["agent.state_dir", "energy.idle_watts", "prometheus.listen"],
+        needs_restart: vec!["agent.state_dir", "energy.idle_watts", "energy.idle_policy", "prometheus.listen"],
     };
     assert_eq!(reload(&old, &new), expected);
     assert_eq!(reload(&new, &old), expected);
@@ -81,10 +81,11 @@ fn agent() -> impl Strategy<Value = Agent> {
 
 fn energy() -> impl Strategy<Value = Energy> {
     let powers = option::of((0.0..50_000.0_f64, option::of(0.0..50_000.0_f64)));
-    (option::of(select(MeterKind::ALL.to_vec())), powers).prop_map(|(source, both)| {
+    let policy = select(IdlePolicy::ALL.to_vec());
+    (option::of(select(MeterKind::ALL.to_vec())), powers, policy).prop_map(|(source, both, idle_policy)| {
         let (idle, above) = both.unzip();
         let max = idle.zip(above.flatten()).map(|(idle, above)| Watts(idle + above));
-        Energy { source, idle: idle.map(Watts), max }
+        Energy { source, idle: idle.map(Watts), max, idle_policy }
     })
 }
 

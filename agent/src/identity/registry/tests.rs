@@ -55,6 +55,17 @@ fn processes_of_one_executable_share_a_workload() {
 }
 
 #[test]
+fn who_lives_is_told_with_the_path() {
+    let mut known = registry();
+    known.learn(7, "/system.slice/a.service");
+    known.learn(8, "/system.slice/b.service");
+    known.died(8, minutes(1));
+    known.died(9, minutes(1));
+    let living: Vec<_> = known.living().map(|one| (one.id, &**one.path, one.workload.name.as_str())).collect();
+    assert_eq!(living, [(7, "/system.slice/a.service", "a.service")]);
+}
+
+#[test]
 fn an_id_is_known_once_somebody_told_its_path() {
     let mut known = registry();
     assert!(is_unknown(&mut known, 7));

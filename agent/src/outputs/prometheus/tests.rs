@@ -65,7 +65,7 @@ fn a_snapshot_as_text() {
 wattrace_node_energy_available_ratio{{{node}}} 1.0
 # TYPE wattrace_workload_energy_joules counter
 # UNIT wattrace_workload_energy_joules joules
-# HELP wattrace_workload_energy_joules Energy billed to the workload.
+# HELP wattrace_workload_energy_joules Energy billed to the workload: state active for what it ran; state idle, by the policy `by_request` alone, for the CPUs that it has reserved, which is a part of the node's idle energy.
 wattrace_workload_energy_joules_total{{{a},{zone}}} 0.000001
 wattrace_workload_energy_joules_created{{{a},{zone}}} 1790000000.000000007
 wattrace_workload_energy_joules_total{{{b},{zone}}} 12.5

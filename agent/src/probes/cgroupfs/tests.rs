@@ -91,6 +91,28 @@ fn cpu_time_is_read_in_nanoseconds() {
 }
 
 #[test]
+fn a_quota_is_there_or_not_or_cannot_be_told() {
+    let files = [("a/cpu.max", "150000 100000\n"), ("b/cpu.max", "max 100000\n"), ("c/x", ""), ("d/cpu.max", "much\n")];
+    let root = root(&files);
+    let read = |name: &str| read_cpu_max(&root.path().join(name));
+    assert_eq!(read("a").expect("a quota"), Some(MicroCpus(1_500_000)));
+    assert_eq!((read("b").expect("no limit"), read("c").expect("no controller")), (None, None));
+    assert!(matches!(read("d"), Err(FileError::Malformed { .. })));
+    assert!(is_removed(&read("gone").expect_err("no cgroup")) && !is_removed(&read("d").expect_err("no quota")));
+    let while_open = FileError::Read { path: PathBuf::new(), source: io::Error::from_raw_os_error(libc::ENODEV) };
+    assert!(is_removed(&while_open));
+}
+
+#[test]
+fn whether_there_can_be_quotas_is_told_by_the_mount() {
+    for (controllers, expected) in [("cpuset cpu io\n", true), ("pids\n", false)] {
+        let root = root(&[("cgroup.controllers", controllers)]);
+        assert_eq!(has_cpu_controller(root.path()).expect("a list"), expected);
+    }
+    assert!(has_cpu_controller(root(&[]).path()).is_err());
+}
+
+#[test]
 fn on_this_kernel_a_walk_and_a_handle_agree() {
     let Ok(mount) = mount(Path::new("/")) else {
         println!("skipped: no cgroup2 file system is mounted");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{ParseError, digits, text};
-use crate::units::Nanos;
+use crate::units::{MicroCpus, Nanos};
 
 /// Which control group interface a mount is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,26 @@ pub fn cpu_usage(bytes: &[u8]) -> Result<Nanos, ParseError> {
     micros.map(Nanos).ok_or_else(|| ParseError::new(EXPECTED, bytes))
 }
 
+/// How many CPUs a cgroup and all below it may use, from `cpu.max`: quota by period, both in microseconds; `None` for
+/// `max`.
+pub fn cpu_max(bytes: &[u8]) -> Result<Option<MicroCpus>, ParseError> {
+    const EXPECTED: &str = "`QUOTA PERIOD` in microseconds, or `max PERIOD`";
+    let malformed = || ParseError::new(EXPECTED, bytes);
+    let mut words = text(bytes, EXPECTED)?.split_ascii_whitespace();
+    let (Some(quota), Some(period), None) = (words.next(), words.next(), words.next()) else { return Err(malformed()) };
+    let period = digits(period).filter(|period| *period > 0).ok_or_else(malformed)?;
+    if quota == "max" {
+        return Ok(None);
+    }
+    let cpus = u128::from(digits(quota).ok_or_else(malformed)?) * 1_000_000 / u128::from(period);
+    Ok(Some(MicroCpus(u64::try_from(cpus).unwrap_or(u64::MAX))))
+}
+
+/// Whether the list in `cgroup.controllers` has the one for CPUs: without it no cgroup has a `cpu.max`.
+pub fn has_cpu_controller(bytes: &[u8]) -> Result<bool, ParseError> {
+    Ok(text(bytes, "a list of controllers")?.split_ascii_whitespace().any(|name| name == "cpu"))
+}
+
 /// Whether `/proc/PID/stat` is that of a kernel thread: `PF_KTHREAD` (0x00200000, `linux/sched.h`) in its flags.
 pub fn is_kernel_thread(bytes: &[u8]) -> Result<bool, ParseError> {
     const EXPECTED: &str = "`PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS`";
@@ -133,6 +153,31 @@ broken line
     }
 
     #[test]
+    fn a_quota_is_a_number_of_cpus() {
+        for (text, expected) in [
+            ("max 100000\n", None),
+            ("100000 100000\n", Some(1_000_000)),
+            ("50000 100000\n", Some(500_000)),
+            ("1000 1000000\n", Some(1_000)),
+            ("1 3", Some(333_333)),
+            ("18446744073709551615 1", Some(u64::MAX)),
+        ] {
+            assert_eq!(cpu_max(text.as_bytes()), Ok(expected.map(MicroCpus)), "{text}");
+        }
+        for bad in ["", "max", "100000", "100000 0", "max 0", "-1 100000", "1 2 3", "1.5 100000", "max max", "a b"] {
+            assert!(cpu_max(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(cpu_max(b"\xff 1").is_err());
+    }
+
+    #[test]
+    fn the_controller_is_a_word_of_its_own() {
+        let has = |text: &str| has_cpu_controller(text.as_bytes());
+        assert_eq!([has("cpuset cpu io memory\n"), has("cpuset io\n"), has("")], [Ok(true), Ok(false), Ok(false)]);
+        assert!(has_cpu_controller(b"\xff").is_err());
+    }
+
+    #[test]
     fn kernel_threads_are_told_by_their_flags() {
         assert_eq!(is_kernel_thread(b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0"), Ok(true));
         assert_eq!(is_kernel_thread(b"7 (a) S 0) R 1 7 7 0 -1 4194560 1 0"), Ok(false));
@@ -151,6 +196,7 @@ broken line
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             drop((cgroup_mounts(&bytes), cpu_usage(&bytes), is_kernel_thread(&bytes)));
+            drop((cpu_max(&bytes), has_cpu_controller(&bytes)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Resources: who a series is about, in attributes.
 
 use crate::{
-    attribution::ledger::Account,
+    attribution::{ledger::Account, reserved::IdlePolicy},
     identity::{Kind, PathIdentity, Triplet},
     samples::EnergySource,
     telemetry::snapshot::Resource,
@@ -16,13 +16,16 @@ pub struct Host {
     pub name: Option<String>,
 }
 
+/// Which idle energy a workload has.
+const IDLE_POLICY: &str = "wattrace.energy.idle_policy";
+
 /// `service.name` of the agent's own resource. It is an observer, and no workload: what it costs is billed to the
 /// unit or container that it runs in.
 pub const AGENT: &str = "agent";
 
-/// The machine.
-pub(super) fn node(host: &Host) -> Resource {
-    own("node", host, Vec::new())
+/// The machine. It says whose its idle energy is: without that, nobody could close its books.
+pub(super) fn node(host: &Host, policy: IdlePolicy) -> Resource {
+    own("node", host, vec![(IDLE_POLICY, policy.name().to_owned())])
 }
 
 /// This agent: the Resource of its own numbers and of its own log records.
@@ -37,13 +40,16 @@ fn own(name: &str, host: &Host, more: Vec<(&'static str, String)>) -> Resource {
 }
 
 /// A workload.
-pub(super) fn workload(account: &Account, host: &Host, source: EnergySource) -> Resource {
+pub(super) fn workload(account: &Account, host: &Host, source: EnergySource, policy: IdlePolicy) -> Resource {
     let workload = &account.workload;
     let mut more = vec![
         ("wattrace.workload.kind", workload.kind.name().to_owned()),
         ("wattrace.workload.name", workload.name.clone()),
         ("wattrace.energy.quality", source.quality().to_owned()),
     ];
+    if policy != IdlePolicy::Separate {
+        more.push((IDLE_POLICY, policy.name().to_owned()));
+    }
     // One of the cgroups of a workload that stands for many would change with each, and is not its path.
     let one = workload.kind != Kind::Session && !workload.name.contains('*');
     if let Some(cgroup) = account.cgroup.as_ref().filter(|_| one) {

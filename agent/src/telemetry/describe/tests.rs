@@ -5,11 +5,12 @@ use proptest::{collection::vec, prelude::*};
 use self::machine::{Machine, POD, Step, busy, instant, step};
 use super::*;
 use crate::{
+    attribution::ledger::ZoneAccount,
     telemetry::{
         catalog::Kind as Metrics,
         snapshot::{EntitySeries, Phase, Series},
     },
-    units::{Bytes, Watts},
+    units::{Bytes, MicroCpus, Watts},
 };
 
 mod machine;
@@ -232,11 +233,41 @@ fn a_restart_goes_on() {
     assert!(sums.into_iter().all(|series| series.phase == Phase::Live && series.start < instant(15).wall));
 }
 
-/// µJ of all series of a metric in a zone, those that are gone left out.
-fn microjoules(snapshot: &Snapshot, metric: &Metric, zone: &str) -> u64 {
+#[test]
+fn idle_of_who_reserved_is_told_and_whose_it_is() {
+    let mut machine = Machine::new();
+    let reserved = [0, 1_000_000, 0, 0, 0].map(MicroCpus).to_vec();
+    let snapshot = machine.tell(&Step { reserved, ..busy() });
+    let grams = (9.0 + 52.5) / 3.6e6 * machine.factors.intensity.value.0;
+    assert_eq!(
+        lines(&snapshot, "ssh.service"),
+        [
+            "wattrace.workload.energy{dram,active} 0",
+            "wattrace.workload.energy{dram,idle} 7.5",
+            "wattrace.workload.energy{package,active} 9",
+            "wattrace.workload.energy{package,idle} 45",
+            "wattrace.workload.power{dram} 0",
+            "wattrace.workload.power{package} 0.6",
+            &format!("wattrace.workload.carbon{{operational}} {grams}"),
+            "wattrace.workload.cpu.time{} 1",
+        ]
+    );
+    let idle = |name: &str| lines(&snapshot, name).iter().filter(|line| line.contains(",idle}")).count();
+    assert_eq!(idle("0123456789ab"), 0, "who reserved nothing has none");
+    let node = lines(&snapshot, "node");
+    assert!(node.contains(&"wattrace.node.energy{package,idle,rapl_powercap} 90".to_owned()), "all of it: {node:?}");
+    for name in ["node", "ssh.service"] {
+        let says = ("wattrace.energy.idle_policy", "by_request".to_owned());
+        assert!(find(&snapshot, name).resource.attributes.contains(&says), "{name}");
+    }
+}
+
+/// µJ of all series of a metric in a zone, with this state if one is given, those that are gone left out.
+fn microjoules(snapshot: &Snapshot, metric: &Metric, zone: &str, state: Option<&str>) -> u64 {
     let series = snapshot.entities.iter().flat_map(|entity| &entity.series);
-    let of =
-        series.filter(|series| series.metric == metric && series.attributes[0] == zone && series.phase != Phase::Gone);
+    let of = series
+        .filter(|series| series.metric == metric && series.attributes[0] == zone && series.phase != Phase::Gone)
+        .filter(|series| state.is_none_or(|state| series.attributes[1] == state));
     let value = |series: &Series| match series.value {
         Value::Number(joules) => Watts(joules).during(Nanos::from_secs(1)).0,
         Value::Histogram(_) => panic!("no histogram here"),
@@ -248,7 +279,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// In each snapshot and zone: workloads, those long gone among them, + residual = the node's active part, and
-    /// with idle all that was measured. No two resources share a key, no sum falls.
+    /// with idle all that was measured. Their parts of idle + what was not handed out = the node's idle. No two resources
+    /// share a key, no sum falls.
     #[test]
     fn what_is_told_adds_up(steps in vec((step(), prop::bool::ANY), 1..30)) {
         let mut machine = Machine::new();
@@ -257,13 +289,18 @@ proptest! {
             let snapshot = machine.tell(&step);
             prop_assert!(machine.ledger.closes());
             for kind in [ZoneKind::Package, ZoneKind::Dram] {
-                let told = |metric| microjoules(&snapshot, metric, kind.name());
-                let retired = machine.ledger.retired().get(&kind).map_or(0, |energy| energy.0);
-                let accounts = machine.ledger.zones().filter(|zone| zone.key.kind == kind);
-                let (idle, all) = accounts.fold((0, 0), |sum, zone| (sum.0 + zone.idle.0, sum.1 + zone.measured.0));
-                let work = told(&catalog::WORKLOAD_ENERGY) + retired + told(&catalog::NODE_ENERGY_RESIDUAL);
-                prop_assert_eq!(work + idle, told(&catalog::NODE_ENERGY));
-                prop_assert_eq!(told(&catalog::NODE_ENERGY), all);
+                let told = |metric, state| microjoules(&snapshot, metric, kind.name(), state);
+                let gone = |retired: &BTreeMap<ZoneKind, Microjoules>| retired.get(&kind).map_or(0, |energy| energy.0);
+                let sum = |part: fn(&ZoneAccount) -> u64| -> u64 {
+                    machine.ledger.zones().filter(|zone| zone.key.kind == kind).map(part).sum()
+                };
+                let work = told(&catalog::WORKLOAD_ENERGY, Some("active")) + gone(machine.ledger.retired());
+                let billed = work + told(&catalog::NODE_ENERGY_RESIDUAL, None);
+                prop_assert_eq!(billed, told(&catalog::NODE_ENERGY, Some("active")));
+                let idle = told(&catalog::NODE_ENERGY, Some("idle"));
+                prop_assert_eq!(billed + idle, sum(|zone| zone.measured.0));
+                let parts = told(&catalog::WORKLOAD_ENERGY, Some("idle")) + gone(machine.ledger.retired_idle());
+                prop_assert_eq!(parts + sum(|zone| zone.idle.0 - zone.idle_handed_out.0), idle);
             }
             let ids: BTreeSet<_> = snapshot.entities.iter().map(|entity| entity.resource.id.clone()).collect();
             prop_assert_eq!(ids.len(), snapshot.entities.len());

@@ -23,8 +23,11 @@ pub(super) fn points(
         let mean = power(energy.saturating_sub(earlier), spans.get(kind));
         points.extend(mean.map(|watts| point(&catalog::WORKLOAD_POWER, [zone()], watts)));
     }
+    for (kind, energy) in &account.idle {
+        points.push(point(&catalog::WORKLOAD_ENERGY, [kind.name().into(), "idle".into()], energy.joules().0));
+    }
     // Grams of an energy that was never known are no grams.
-    if !account.energy.is_empty() {
+    if !account.energy.is_empty() || !account.idle.is_empty() {
         points.push(point(&catalog::WORKLOAD_CARBON, ["operational".into()], account.operational.0));
     }
     points.push(point(&catalog::WORKLOAD_CPU_TIME, [], account.cpu.seconds()));

@@ -10,7 +10,7 @@ use crate::{
     },
     carbon::{footprint::footprint, intensity, operational::Pue},
     samples::{Place, Scope, ZoneKey, zone::UnknownReason},
-    units::{Grams, Watts},
+    units::{Grams, MicroCpus, Watts},
 };
 
 pub(super) const POD: &str = "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod0f1e2d3c_4b5a_4968_8776_655443322110.slice/cri-containerd-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope";
@@ -79,6 +79,14 @@ pub(super) struct Step {
     pub(super) live: Vec<bool>,
     /// Nanoseconds nobody owns.
     pub(super) nobody: u64,
+    /// What each has reserved; empty: idle is the node's.
+    pub(super) reserved: Vec<MicroCpus>,
+}
+
+impl Step {
+    fn policy(&self) -> IdlePolicy {
+        if self.reserved.is_empty() { IdlePolicy::Separate } else { IdlePolicy::ByRequest }
+    }
 }
 
 impl Machine {
@@ -94,7 +102,10 @@ impl Machine {
         let zones = zones();
         let read: Vec<_> = zones.iter().zip(&step.energy).map(|(zone, energy)| sample(zone.key, *energy)).collect();
         let usage = usage(step);
-        let attribution = attribute(&read, |_| Watts(3.0), &usage);
+        let mut attribution = attribute(&read, |_| Watts(3.0), &usage);
+        if step.policy() == IdlePolicy::ByRequest {
+            attribution.hand_out_idle(&step.reserved, MicroCpus::whole(2));
+        }
         let footprint = footprint(&attribution, &self.factors, Nanos::from_secs(15));
         self.post(step, &attribution, &footprint);
         let hardware: Vec<_> = read.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
@@ -109,6 +120,7 @@ impl Machine {
             ledger: &self.ledger,
             factors: &self.factors,
             meter: MeterView { source, unavailable, zones: &zones },
+            idle_policy: step.policy(),
             host: &host(),
             live: &live.map(|((workload, _), _)| workload.id.clone()).collect(),
             own: self.own,
@@ -125,9 +137,12 @@ impl Machine {
             cpu: Nanos(one + other),
             operational: *grams,
         };
-        let none = vec![Grams(0.0); step.time.len()];
+        // Whoever has reserved CPUs is there, whether anybody knows that it ran.
+        let mut time = step.time.clone();
+        time.resize(time.len().max(step.reserved.len()), (0, 0));
+        let none = vec![Grams(0.0); time.len()];
         let grams = if footprint.workloads.is_empty() { &none } else { &footprint.workloads };
-        let entries: Vec<_> = workloads().into_iter().zip(&step.time).zip(grams).map(entry).collect();
+        let entries: Vec<_> = workloads().into_iter().zip(&time).zip(grams).map(entry).collect();
         let nobody = Entry {
             workload: Arc::new(Workload::unattributed("h")),
             cgroup: None,
@@ -158,15 +173,18 @@ fn usage(step: &Step) -> Usage {
 
 pub(super) fn busy() -> Step {
     let energy = vec![Some(90_000_000), Some(60_000_000), Some(15_000_000), Some(30_000_000), Some(200_000_000)];
-    Step { energy, time: vec![(1_000_000_000, 0); 5], live: vec![true; 5], nobody: 0 }
+    Step { energy, time: vec![(1_000_000_000, 0); 5], live: vec![true; 5], nobody: 0, reserved: Vec::new() }
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let energy = vec(prop_oneof![6 => (0..400_000_000_u64).prop_map(Some), 1 => Just(None)], zones().len());
     let time = vec((0..9_000_000_000_u64, 0..9_000_000_000_u64), 5);
-    (energy, time, vec(prop::bool::weighted(0.7), 5), 0..1_000_u64).prop_map(|(energy, time, live, nobody)| {
+    let cpus = prop_oneof![Just(0), 0..3_000_000_u64].prop_map(MicroCpus);
+    let reserved = prop_oneof![Just(Vec::new()), vec(cpus, 5)];
+    let strategy = (energy, time, vec(prop::bool::weighted(0.7), 5), 0..1_000_u64, reserved);
+    strategy.prop_map(|(energy, time, live, nobody, reserved)| {
         // The dead do not run.
         let time = time.into_iter().zip(&live).map(|(time, live)| if *live { time } else { (0, 0) }).collect();
-        Step { energy, time, live, nobody }
+        Step { energy, time, live, nobody, reserved }
     })
 }
