@@ -24,7 +24,9 @@ fn server(quotas: &[(&str, &str)]) -> Result<MachineRoot> {
 }
 
 fn reserve(machine: &MachineRoot, path: &str, quota: &str) -> Result<()> {
-    machine.write(&format!("{CGROUPS}{path}/cpu.stat"), "usage_usec 0\n")?;
+    for (at, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+        machine.write(&format!("{CGROUPS}{}/cpu.stat", &path[..at]), "usage_usec 0\n")?;
+    }
     let name = if quota.is_empty() { "cgroup.procs" } else { "cpu.max" };
     machine.write(&format!("{CGROUPS}{path}/{name}"), quota)
 }

@@ -6,5 +6,6 @@ mod meters;
 mod moves;
 mod restarts;
 mod rights;
+mod smt;
 mod sockets;
 mod steady;
