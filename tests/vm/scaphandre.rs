@@ -55,6 +55,11 @@ pub struct Beside {
     ended: Option<String>,
 }
 
+/// Whether the guest has it.
+pub fn is_here() -> bool {
+    env::var_os(PROGRAM).is_some()
+}
+
 impl Scaphandre {
     /// Measuring when this returns, unless it ended. `None`: the guest has no such program.
     pub fn start(simulator: &Simulator) -> Option<Self> {

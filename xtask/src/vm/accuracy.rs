@@ -16,12 +16,12 @@ use anyhow::{Context, Result, anyhow};
 use super::{
     headers,
     kernels::{self, Kernel},
-    machine::{Boot, Machine},
+    machine::{Boot, End, Machine},
     page::{self, Figures},
     programs::{Programs, utf8},
 };
 use crate::{
-    report::Report,
+    report::{Outcome, Report},
     setup::peers,
     shell::{self, say},
 };
@@ -62,7 +62,7 @@ pub(super) struct Choice<'a> {
     pub(super) deadline: Duration,
 }
 
-/// One part of the report per kernel.
+/// One part of the report for each machine.
 pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
     let programs = match Programs::build("vm") {
         Ok(programs) => programs,
@@ -79,51 +79,80 @@ pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
             None
         }
     };
-    let figures = Mutex::new(Figures::new());
-    let run = |suite: &Suite, prepared: Result<(Kernel, PathBuf)>| {
-        let (kernel, module) = prepared?;
-        let (mut files, mut environment) = (programs.files()?, programs.environment(choice.long)?);
-        if let Some(program) = &scaphandre {
-            files.program(program)?;
-            environment.push((SCAPHANDRE.to_owned(), utf8(program)?));
-        }
-        let boot = Boot {
-            kernel: &kernel,
-            machine: &Machine { cpus: suite.cpus.to_owned(), modules: vec![module], ..Machine::default() },
-            files,
-            command: programs.command(&suite.arguments(choice.arguments))?,
-            environment,
-            deadline: choice.deadline,
-        };
-        let end = boot.run()?;
+    let (figures, beside) = (Mutex::new(Figures::new()), Mutex::new(Figures::new()));
+    let run = |suite: &Suite, prepared: Result<Prepared>, scaphandre: Option<&Path>| -> Result<Outcome> {
+        let prepared = prepared?;
+        let end = boot(suite, &prepared, (&programs, scaphandre), choice)?;
         let found = scenarios(&end.records)?;
+        let figures = if scaphandre.is_some() { &beside } else { &figures };
         let mut figures = figures.lock().map_err(|_| anyhow!("another machine's figures are lost"))?;
-        figures.entry(kernel.release).or_default().extend(found);
+        figures.entry(prepared.kernel.release).or_default().extend(found);
         Ok(end.outcome)
     };
-    // One after the other: there is one apt, and one folder of headers.
-    let prepared: Vec<_> = series
-        .iter()
-        .map(|series| (series, kernels::fetch(series).and_then(|of| Ok((of, simulator(series)?)))))
-        .collect();
+    let run = &run;
     let mut parts = Vec::new();
-    for suite in SUITES.iter().filter(|suite| suite.is_wanted(choice.arguments)) {
-        for (series, prepared) in &prepared {
-            let prepared = match prepared {
-                Ok(prepared) => Ok(prepared.clone()),
-                Err(error) => Err(anyhow!("{error:#}")),
-            };
-            // Earlier kernels were not seen to find the threads of an emulated core.
-            if !suite.has_threads || prepared.as_ref().is_ok_and(|(kernel, _)| kernel.starts_cpus_at_once()) {
-                parts.push((format!("vm {series} {}", suite.name), || run(suite, prepared)));
-            }
+    // A machine of its own for Scaphandre, which keeps an emulated CPU busy: nothing is held to limits there.
+    for scaphandre in std::iter::once(None).chain(scaphandre.as_deref().map(Some)) {
+        for (series, suite, prepared) in machines(series, choice) {
+            let name = if scaphandre.is_some() { "scaphandre" } else { suite.name };
+            parts.push((format!("vm {series} {name}"), move || run(suite, prepared, scaphandre)));
         }
     }
     report.tests_side_by_side(parts);
     if choice.write {
-        let figures = figures.into_inner().unwrap_or_default();
+        let [mut figures, beside] = [figures, beside].map(|figures| figures.into_inner().unwrap_or_default());
+        page::join(&mut figures, beside);
         report.check("docs/accuracy.md", || page::write(&figures).map(|()| true));
     }
+}
+
+/// A kernel, and the simulator's module for it.
+#[derive(Clone)]
+struct Prepared {
+    kernel: Kernel,
+    module: PathBuf,
+}
+
+/// Every machine that is wanted. One that cannot be had is there with the reason.
+fn machines<'a>(series: &'a [String], choice: &Choice<'_>) -> Vec<(&'a str, &'static Suite, Result<Prepared>)> {
+    let prepare = |series: &'a String| {
+        let prepared = kernels::fetch(series).and_then(|kernel| Ok(Prepared { kernel, module: simulator(series)? }));
+        (series.as_str(), prepared)
+    };
+    // One after the other: there is one apt, and one folder of headers.
+    let prepared: Vec<_> = series.iter().map(prepare).collect();
+    let mut machines = Vec::new();
+    for suite in SUITES.iter().filter(|suite| suite.is_wanted(choice.arguments)) {
+        for (series, prepared) in &prepared {
+            // Earlier kernels were not seen to find the threads of an emulated core.
+            let fits = |prepared: &Prepared| !suite.has_threads || prepared.kernel.starts_cpus_at_once();
+            match prepared {
+                Ok(prepared) if fits(prepared) => machines.push((*series, suite, Ok(prepared.clone()))),
+                Ok(_) => {}
+                Err(error) => machines.push((*series, suite, Err(anyhow!("{error:#}")))),
+            }
+        }
+    }
+    machines
+}
+
+fn boot(suite: &Suite, prepared: &Prepared, programs: (&Programs, Option<&Path>), choice: &Choice<'_>) -> Result<End> {
+    let (programs, scaphandre) = programs;
+    let (mut files, mut environment) = (programs.files()?, programs.environment(choice.long && scaphandre.is_none())?);
+    if let Some(program) = scaphandre {
+        files.program(program)?;
+        environment.push((SCAPHANDRE.to_owned(), utf8(program)?));
+    }
+    let modules = vec![prepared.module.clone()];
+    let boot = Boot {
+        kernel: &prepared.kernel,
+        machine: &Machine { cpus: suite.cpus.to_owned(), modules, ..Machine::default() },
+        files,
+        command: programs.command(&suite.arguments(choice.arguments))?,
+        environment,
+        deadline: choice.deadline,
+    };
+    boot.run()
 }
 
 impl Suite {

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::page::{error, joules, number, text, texts};
 use crate::setup::peers::SCAPHANDRE;
 
-const HEAD: &str = "as root and in a cgroup of its own:
+const HEAD: &str = "as root and in a cgroup of its own. That is
+a run apart, whose figures of wattrace are in its tables: it keeps a CPU busy, of which an emulated machine has few, and what runs
+while the agent reads is misplaced. It was started so:
 `scaphandre --vm json --step 1 --max-top-consumers 65535 --file FILE`. The figures are from its own output: the power of each
 process of a workload, whose name is in the command lines of all of them, times the time since the report before; where a report
 is missing between them, times a usual step. Its processes share what it takes for the energy of the host, which is what the
@@ -40,7 +42,7 @@ struct Row {
 
 /// For the head of the page.
 pub(super) fn head() -> String {
-    format!("Scaphandre {} runs beside the agent, under the same loads at the same time, {HEAD}\n", SCAPHANDRE.1)
+    format!("Scaphandre {} runs beside another agent, under the same loads at the same time, {HEAD}\n", SCAPHANDRE.1)
 }
 
 impl Beside {

@@ -15,8 +15,9 @@ const HEAD: &str = "<!-- Written by `cargo xtask vm accuracy --write`. Do not ed
 
 The daemon runs in a virtual machine of two sockets whose powercap zones are simulated: busy CPUs cost 10 W on one socket and
 25 W on the other, memory 1.5 W and 2.5 W, and the simulator, a kernel module, keeps its own account of who used what. The
-figures are what a receiver was told over OTLP in the end, as sums. Machines are emulated in
-software, which adds errors of its own.
+figures are what a receiver was told over OTLP in the end, as sums. Machines are emulated in software: from Linux 6.5 on their time
+is that of the instructions they execute, 2 ns each, so that the host's load is not seen; what the agent reads takes some times as
+long as on hardware, and what runs meanwhile is misplaced.
 
 Every scenario is also held to this: workloads, idle and residual of a zone add up to what its meter counted, to the
 microjoule; that is what was counted between two truths around the agent's first and last reading.
@@ -130,6 +131,17 @@ pub(super) fn number(value: &Value, key: &str) -> Result<i64> {
 
 fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value]> {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).with_context(|| format!("no {key}"))
+}
+
+/// Adds what Scaphandre told in machines of its own.
+pub(super) fn join(figures: &mut Figures, beside: Figures) {
+    for (release, scenarios) in beside {
+        for (name, told) in scenarios {
+            if let Some(scenario) = figures.get_mut(&release).and_then(|scenarios| scenarios.get_mut(&name)) {
+                scenario.scaphandre = told.scaphandre;
+            }
+        }
+    }
 }
 
 /// Replaces the page.
