@@ -43,6 +43,18 @@ fn all(machine: &MachineRoot) -> Vec<&str> {
 }
 
 #[test]
+fn cores_of_two_kinds_are_said_to_be_billed_alike() -> Result<()> {
+    let machine = machine("client-psys")?;
+    assert!(lines(&ask(machine.path(), &["--no-bpf"])?, "cpus").is_empty());
+    machine.write("sys/devices/cpu_core/cpus", "0-1\n")?;
+    machine.write("sys/devices/cpu_atom/cpus", "2-3\n")?;
+    let said = ask(machine.path(), &["--no-bpf"])?;
+    let line = finding(&said, "cpus")?;
+    assert!(line.starts_with("note") && line.contains("2 cpu_core and 2 cpu_atom CPUs"), "{line}");
+    Ok(())
+}
+
+#[test]
 fn a_machine_whose_meter_advances_is_well() -> Result<()> {
     for (shape, level, text) in [
         ("xeon-ap-2s-2d", "ok  ", "rapl_powercap (measured): 8 zones, all advance"),

@@ -19,7 +19,7 @@ use crate::{
     probes::{
         bpf::layout::Layouts,
         cgroupfs::{self, Mode},
-        lockdown,
+        lockdown, topology,
     },
 };
 
@@ -116,6 +116,7 @@ fn findings(root: &Path, kernel_programs: bool) -> Vec<Finding> {
         findings.push(rights(root, &[meter]));
     }
     findings.push(sched(root, kernel_programs));
+    findings.extend(hybrid(root));
     findings.extend(energy::findings(meter::choose(root, &config::Energy::default())));
     findings.extend(carbon(root));
     findings
@@ -207,6 +208,18 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
             finding(CHECK, level, format!("{}, less exact per workload: {}", files.mode(), files.reason))
         }
     }
+}
+
+/// Nothing where all CPUs are of one kind.
+fn hybrid(root: &Path) -> Option<Finding> {
+    let kinds = topology::kinds(root);
+    let names: Vec<String> = kinds.iter().map(|(kind, cpus)| format!("{} {kind}", cpus.len())).collect();
+    let text = format!(
+        "{} CPUs: a second on each is billed alike, though they draw different powers; the figures of workloads that keep to \
+         one kind are less certain",
+        names.join(" and ")
+    );
+    (kinds.len() > 1).then(|| finding("cpus", Level::Note, text))
 }
 
 fn carbon(root: &Path) -> Vec<Finding> {

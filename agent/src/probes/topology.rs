@@ -8,6 +8,9 @@ use super::{
 };
 use crate::samples::Place;
 
+/// PMUs of performance and of efficiency cores: both are there on hybrid processors alone.
+const HYBRID: [&str; 2] = ["cpu_core", "cpu_atom"];
+
 /// Where one CPU sits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cpu {
@@ -59,6 +62,12 @@ pub fn read(root: &Path) -> Result<Topology, FileError> {
         }
     }
     Ok(Topology { possible, cpus })
+}
+
+/// CPUs of a hybrid processor, by the kernel's name of their kind; empty where all are of one.
+pub fn kinds(root: &Path) -> Vec<(&'static str, Vec<u32>)> {
+    let cpus = |kind: &str| file::parse(&root.join("sys/devices").join(kind).join("cpus"), parse::cpu_list).ok();
+    HYBRID.into_iter().filter_map(|kind| Some((kind, cpus(kind)?))).filter(|(_, cpus)| !cpus.is_empty()).collect()
 }
 
 fn is_online(base: &Path, cpu: u32) -> bool {
@@ -114,6 +123,18 @@ mod tests {
         assert_eq!(topology.cpus[&0], Cpu { place: Place { socket: 0, die: 1 }, siblings: vec![0, 2] });
         assert_eq!(topology.cpus[&2], Cpu { place: Place { socket: 1, die: 0 }, siblings: vec![2] });
         assert_eq!((topology.place(1), topology.sockets()), (None, 2));
+    }
+
+    #[test]
+    fn kinds_of_a_hybrid_processor_are_told() {
+        let root = tempfile::tempdir().expect("a directory");
+        assert!(kinds(root.path()).is_empty());
+        for (kind, cpus) in [("cpu_core", "0-3\n"), ("cpu_atom", "4-5\n")] {
+            let folder = root.path().join("sys/devices").join(kind);
+            fs::create_dir_all(&folder).expect("a directory");
+            fs::write(folder.join("cpus"), cpus).expect("a file");
+        }
+        assert_eq!(kinds(root.path()), [("cpu_core", vec![0, 1, 2, 3]), ("cpu_atom", vec![4, 5])]);
     }
 
     #[test]
