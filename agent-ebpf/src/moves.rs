@@ -15,7 +15,7 @@ use wattrace_common::{
     limits::MOVES_PER_SLICE,
     loss::{Program, Reason},
     moves::{CpuMoves, Move, end_of_part, run_queue_clock},
-    sched::{CpuSlot, WorkKey},
+    sched::WorkKey,
 };
 
 use crate::{
@@ -140,8 +140,15 @@ unsafe fn is_about(moves: *const CpuMoves, slice: u64, tgid: u64, pid: u64) -> b
 
 /// Books the parts of a slice that ended with a move, up to `until`; what is open then is the last key's. Returns the key of
 /// the root cgroup that was among theirs, of which a task has but one; else 0.
+///
+/// It takes numbers only, so that the kernel verifies its loop once and by itself, and not for each state of its callers: that
+/// took a second at each start.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn share_out(slot: &mut CpuSlot, cpu: u32, until: u64) -> u64 {
+pub extern "C" fn share_out(cpu: u32, until: u64) -> u64 {
+    let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
+    // SAFETY: this CPU's own slot, as in `sched_switch`.
+    let slot = unsafe { &mut *slot };
     publish(&mut slot.moved, 0);
     let Some(moves) = MOVES.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: a valid map value, read word by word.

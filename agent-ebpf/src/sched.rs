@@ -94,12 +94,19 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) {
     if is_unreported {
         split_slice(slot, cpu, now, prev);
     } else if HAVE_MOVES.load() == 1 && slot.moved != 0 {
-        let process = moves::share_out(slot, cpu, now);
+        let process = moves::share_out(cpu, now);
         name_new(cpu, process, prev);
     }
-    let slice = now - slot.last;
-    let key = WorkKey(slot.key);
-    account(slot, cpu, key, slice, Some(prev));
+    let (key, last) = rest_of(slot);
+    account(slot, cpu, key, now - last, Some(prev));
+}
+
+/// Whose the slice is, and since when, after parts of it were shared out behind this reference: the compiler would not look
+/// again.
+#[inline(always)]
+fn rest_of(slot: &CpuSlot) -> (WorkKey, u64) {
+    // SAFETY: valid references.
+    unsafe { (WorkKey(read_volatile(&slot.key)), read_volatile(&slot.last)) }
 }
 
 /// Whether the task that leaves came in by a switch that this program did not see. Some kernels keep
@@ -125,11 +132,10 @@ fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
     let arrival = if is_told { arrival } else { now };
     let left = if is_told && left < arrival { left } else { arrival };
     if HAVE_MOVES.load() == 1 && slot.moved != 0 {
-        moves::share_out(slot, cpu, left);
+        moves::share_out(cpu, left);
     }
-    let slice = left - slot.last;
-    let key = WorkKey(slot.key);
-    account(slot, cpu, key, slice, None);
+    let (key, last) = rest_of(slot);
+    account(slot, cpu, key, left - last, None);
     add(addr_of_mut!(slot.idle), arrival - left);
     publish(&mut slot.key, key_of(prev, prev.read(&TASK_PID)).0);
     publish(&mut slot.last, arrival);

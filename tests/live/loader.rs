@@ -150,3 +150,21 @@ fn maps() -> BTreeMap<String, MapInfo> {
     }
     maps
 }
+
+/// How long loading takes goes with it, and a kernel refuses a program of a million.
+#[test]
+fn the_kernel_need_not_look_at_many_instructions() {
+    live!();
+    let _programs = bpf::load(&layouts(), &machine()).map_err(|error| error.to_string()).unwrap();
+    let descriptions = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
+    let descriptions = descriptions.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let verified =
+        |text: String| text.lines().find_map(|line| line.strip_prefix("verified_insns:")?.trim().parse().ok());
+    let counts: Vec<u64> = descriptions.filter_map(verified).collect();
+    println!("verified instructions: {counts:?}");
+    if counts.is_empty() {
+        println!("SKIPPED: kernels before 5.16 do not tell how many instructions they verified");
+        return;
+    }
+    assert!(counts.iter().all(|count| *count < 200_000), "{counts:?}");
+}
