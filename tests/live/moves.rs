@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use wattrace::{pipeline::Pipeline, probes::cgroupfs, units::Nanos};
+use wattrace::{
+    pipeline::{Interval, Pipeline},
+    probes::cgroupfs,
+    units::Nanos,
+};
 
 use crate::support::*;
 
@@ -39,11 +43,16 @@ fn roam(homes: [&Path; 2], file: &str, words: &[&str]) -> Load {
     Load::new(&command)
 }
 
-#[test]
-fn a_running_process_that_is_moved_back_and_forth() {
-    live!();
-    let homes = [Cgroup::new(), Cgroup::new()];
-    let mut load = roam(homes.each_ref().map(|home| home.path.as_path()), "cgroup.procs", &[]);
+/// A load that roamed, and what was measured of it.
+struct Watched {
+    pipeline: Pipeline,
+    interval: Interval,
+    truth: [Duration; 2],
+    stolen: Nanos,
+}
+
+/// Measures it from its start to its end.
+fn watched(mut load: Load) -> Watched {
     let mut pipeline = pipeline();
     let stolen = steal();
     load.go();
@@ -51,6 +60,15 @@ fn a_running_process_that_is_moved_back_and_forth() {
     pipeline.read().unwrap();
     let interval = pipeline.close();
     let stolen = steal() - stolen;
+    Watched { pipeline, interval, truth, stolen }
+}
+
+#[test]
+fn a_running_process_that_is_moved_back_and_forth() {
+    live!();
+    let homes = [Cgroup::new(), Cgroup::new()];
+    let load = roam(homes.each_ref().map(|home| home.path.as_path()), "cgroup.procs", &[]);
+    let Watched { pipeline, interval, truth, stolen } = watched(load);
     for (what, (home, truth)) in ["first home", "second home"].into_iter().zip(homes.iter().zip(truth)) {
         assert_agrees(what, account(&pipeline, &home.name).cpu, truth, stolen);
     }
@@ -75,15 +93,9 @@ fn a_running_thread_that_is_moved_back_and_forth() {
             return;
         }
     }
-    let mut load = roam(homes.each_ref().map(PathBuf::as_path), "cgroup.threads", &["thread"]);
+    let load = roam(homes.each_ref().map(PathBuf::as_path), "cgroup.threads", &["thread"]);
     parent.add(load.child.id());
-    let mut pipeline = pipeline();
-    let stolen = steal();
-    load.go();
-    let truth = watch(&mut pipeline, &mut load);
-    pipeline.read().unwrap();
-    let interval = pipeline.close();
-    let stolen = steal() - stolen;
+    let Watched { pipeline, interval, truth, stolen } = watched(load);
     let home = |name: &str| account(&pipeline, &format!("{}/{name}", parent.name)).cpu;
     for (name, truth) in ["one", "other"].into_iter().zip(truth) {
         assert_agrees(name, home(name), truth, stolen);
@@ -99,14 +111,8 @@ fn a_running_process_that_comes_from_the_root_cgroup_and_goes_back() {
     live!();
     let home = Cgroup::new();
     let root = cgroupfs::mount(Path::new("/")).unwrap();
-    let mut load = roam([&root, &home.path], "cgroup.procs", &[]);
-    let mut pipeline = pipeline();
-    let stolen = steal();
-    load.go();
-    let truth = watch(&mut pipeline, &mut load);
-    pipeline.read().unwrap();
-    let interval = pipeline.close();
-    let stolen = steal() - stolen;
+    let load = roam([&root, &home.path], "cgroup.procs", &[]);
+    let Watched { pipeline, interval, truth, stolen } = watched(load);
     let burn = pipeline.ledger.accounts().filter(|account| account.workload.name == "burn");
     let burn: Nanos = burn.map(|account| account.cpu).sum();
     assert_agrees("in the root cgroup", burn, truth[0], stolen);

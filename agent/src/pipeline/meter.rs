@@ -54,8 +54,6 @@ pub struct ModelMeter {
 pub struct Chosen {
     /// What is used.
     pub meter: Meter,
-    /// Whether the operator named it: no other was tried.
-    pub is_given: bool,
     /// One sentence per source that was passed over.
     pub passed_over: Vec<String>,
     /// The processor, where it could be read.
@@ -73,7 +71,7 @@ pub fn choose(root: &Path, config: &config::Energy) -> Chosen {
         let processor = processor.as_ref().filter(|_| is_wanted);
         (processor.map_or(Meter::None, |processor| modelled(processor, config, &mut passed_over)), None)
     });
-    Chosen { meter, is_given: config.source.is_some(), passed_over, processor, witness }
+    Chosen { meter, passed_over, processor, witness }
 }
 
 /// The only one that is wanted, else the first that can be read, and with perf another interface to the same counters.

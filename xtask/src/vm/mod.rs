@@ -53,7 +53,7 @@ const SHORT_ACCURACY: [&str; 5] = [
 /// Run a suite of tests in virtual machines, on other kernels
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask vm live                               the live tests on every kernel of the matrix, one after the other
+  cargo xtask vm live                               the live tests on every kernel of the matrix, two at a time on two CPUs
   cargo xtask vm --kernel 6.12 live                 on one
   cargo xtask vm --kernel 5.10 live sched:: loader  those tests that have one of these in their name
   cargo xtask vm accuracy --write                   every scenario with a simulated meter, and the page of its figures

@@ -34,9 +34,6 @@ pub(super) fn findings(mut chosen: Chosen) -> Vec<Finding> {
             (Level::Degraded, format!("no meter: energy is modelled, ±{share:.0} %: {}", model.description))
         }
         Meter::None if chosen.processor.is_none() => (Level::Degraded, "energy is unknown".to_owned()),
-        Meter::None if chosen.is_given => {
-            (Level::Degraded, "energy is unknown: nothing but what energy.source names was tried".to_owned())
-        }
         Meter::None => (Level::Degraded, "energy is unknown: set energy.idle_watts and energy.max_watts".to_owned()),
     };
     findings.push(finding("energy", level, text));
