@@ -13,3 +13,4 @@ pub mod loss;
 pub mod moves;
 pub mod pod;
 pub mod sched;
+pub mod threads;

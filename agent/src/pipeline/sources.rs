@@ -132,14 +132,14 @@ impl Sources {
             Sched::Btf(programs) => programs,
             Sched::Files(files) => {
                 let files = Some(files.read(&self.root));
-                return Ok(Reading { at: glance.at, cpus: glance.cpus, times: Vec::new(), files });
+                return Ok(Reading { at: glance.at, cpus: glance.cpus, times: Vec::new(), files, threads: None });
             }
         };
         settle(programs, &self.root);
         let (at, places) = (clock::now(), &self.places);
         let as_of = |cpu| places.get(&cpu).and_then(|place| metered(*place)).unwrap_or(Nanos(u64::MAX));
         let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None })
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads: None })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -163,6 +163,7 @@ impl Sources {
             place: self.places.get(&cpu.cpu).copied().unwrap_or_default(),
             busy: cpu.busy_idle.map(|(busy, _)| busy),
             idle: cpu.busy_idle.filter(|_| online(cpu.cpu)).map(|(_, idle)| idle),
+            shared: Nanos(0),
             online: online(cpu.cpu),
         };
         totals.iter().map(placed).collect()
@@ -176,6 +177,7 @@ impl Sources {
             place: self.places.get(&cpu.cpu).copied().unwrap_or_default(),
             busy: Some(cpu.busy.saturating_sub(*self.busy_before.entry(cpu.cpu).or_insert(cpu.busy))),
             idle: Some(cpu.idle),
+            shared: Nanos(0),
             online: true,
         });
         Ok(cpus.collect())

@@ -64,7 +64,14 @@ mod tests {
     use super::*;
 
     fn cpu(cpu: u32, socket: u32, busy: Option<u64>) -> CpuReading {
-        CpuReading { cpu, place: Place { socket, die: 0 }, busy: busy.map(Nanos), idle: None, online: true }
+        CpuReading {
+            cpu,
+            place: Place { socket, die: 0 },
+            busy: busy.map(Nanos),
+            idle: None,
+            shared: Nanos(0),
+            online: true,
+        }
     }
 
     fn at(monotonic: u64) -> Instant {

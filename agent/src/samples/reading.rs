@@ -1,7 +1,10 @@
 //! Raw counters with the instants at which they were read. No meaning yet.
 
 use serde::{Deserialize, Serialize};
-use wattrace_common::sched::WorkKey;
+use wattrace_common::{
+    sched::WorkKey,
+    threads::{REASONS, STATES},
+};
 
 use super::files::FilesReading;
 use crate::units::{Microjoules, Nanos, Watts};
@@ -225,6 +228,8 @@ pub struct CpuReading {
     pub busy: Option<Nanos>,
     /// Time of the idle task; `None` also while the CPU is offline.
     pub idle: Option<Nanos>,
+    /// Of [`Self::busy`], while the other thread of its core was busy, too.
+    pub shared: Nanos,
     /// Whether it is online.
     pub online: bool,
 }
@@ -238,6 +243,8 @@ pub struct TimeReading {
     pub key: WorkKey,
     /// On-CPU time.
     pub time: Nanos,
+    /// Of [`Self::time`], while the other thread of the CPU's core was busy, too.
+    pub shared: Nanos,
     /// `comm` of the process, for keys of processes.
     pub comm: [u8; 16],
 }
@@ -253,4 +260,44 @@ pub struct Reading {
     pub times: Vec<TimeReading>,
     /// Per workload, without kernel programs: then `times` is empty.
     pub files: Option<FilesReading>,
+    /// Per workload, all CPUs together; `None`: where threads were is not counted.
+    pub threads: Option<Vec<ThreadsReading>>,
+}
+
+/// What the threads of one workload did since the kernel program was attached, up to the instant of the reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadsReading {
+    /// Whose threads.
+    pub key: WorkKey,
+    /// Time off the CPU by [`wattrace_common::threads::State`], intervals that are open included. It may fall by a little from one reading to the
+    /// next: that a sleeper was woken is known only when it runs.
+    pub states: [Nanos; STATES.len()],
+    /// Threads in each state now.
+    pub now: [u64; STATES.len()],
+    /// Threads on a CPU now.
+    pub running: u64,
+    /// Switches by the thread's own will.
+    pub voluntary: u64,
+    /// Switches because another was to run.
+    pub involuntary: u64,
+    /// Durations of what ended; `None`: there was no room for this workload's.
+    pub durations: Option<ThreadDurations>,
+}
+
+/// Histograms of durations that ended: the bucket for zero first, as in [`wattrace_common::threads`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadDurations {
+    /// Waits for a CPU.
+    pub wait: Durations,
+    /// Time off the CPU, by [`wattrace_common::threads::State`]: those with a reason.
+    pub off: [Durations; REASONS],
+}
+
+/// A histogram of durations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// Of all.
+    pub sum: Nanos,
+    /// By bucket.
+    pub counts: Vec<u64>,
 }

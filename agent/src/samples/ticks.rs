@@ -62,7 +62,7 @@ mod tests {
     /// Busy milliseconds of each interval on two CPUs, evened out, from those shown and those that workloads claim.
     fn evened(intervals: &[(u64, u64)]) -> Vec<u64> {
         let mut ticks = Ticks::default();
-        let cpu = |cpu| CpuReading { cpu, place: HERE, busy: None, idle: None, online: true };
+        let cpu = |cpu| CpuReading { cpu, place: HERE, busy: None, idle: None, shared: Nanos(0), online: true };
         ticks.observe(&[cpu(0), cpu(1)]);
         let even = |(shown, claimed): &(u64, u64)| {
             let mut busy = BTreeMap::from([(HERE, Nanos(shown * MILLI))]);

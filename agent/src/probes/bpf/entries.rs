@@ -18,7 +18,7 @@ impl Entries {
     }
 
     pub(super) fn push(&mut self, key: WorkKey, time: u64, comm: [u8; 16]) {
-        self.set(TimeReading { cpu: self.cpu, key, time: Nanos(time), comm });
+        self.set(TimeReading { cpu: self.cpu, key, time: Nanos(time), shared: Nanos(0), comm });
     }
 
     /// Replaces what was read of this key before.
@@ -28,7 +28,7 @@ impl Entries {
 
     /// Adds an open slice.
     pub(super) fn add(&mut self, key: WorkKey, open: u64) {
-        let none = TimeReading { cpu: self.cpu, key, time: Nanos(0), comm: [0; 16] };
+        let none = TimeReading { cpu: self.cpu, key, time: Nanos(0), shared: Nanos(0), comm: [0; 16] };
         let entry = self.by_key.entry(key).or_insert(none);
         entry.time = Nanos(entry.time.0 + open);
     }

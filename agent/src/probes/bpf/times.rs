@@ -282,7 +282,7 @@ impl TimeMaps {
         let found = (0..TIME_WAYS).find(|way| self.time_word(set, *way, word!(TimeSlot, key)) == key.0);
         if let Some(way) = found.filter(|_| key != WorkKey::IDLE) {
             let time = Nanos(self.time_word(set, way, word!(TimeSlot, time)));
-            return Some(TimeReading { cpu: number, key, time, comm: self.comm(set, way) });
+            return Some(TimeReading { cpu: number, key, time, shared: Nanos(0), comm: self.comm(set, way) });
         }
         if self.lost(Program::Sched, Reason::Busy) == 0 {
             return None;
@@ -310,7 +310,7 @@ impl TimeMaps {
 }
 
 fn overflow_reading(cpu: u32, key: WorkKey, &[time, a, b]: &[u64; 3]) -> TimeReading {
-    TimeReading { cpu, key, time: Nanos(time), comm: join(a, b) }
+    TimeReading { cpu, key, time: Nanos(time), shared: Nanos(0), comm: join(a, b) }
 }
 
 fn join(a: u64, b: u64) -> [u8; 16] {

@@ -20,15 +20,15 @@ fn at(nanos: u64) -> Instant {
 /// CPU 0 sits left, all others right.
 fn cpu(cpu: u32, busy: Option<u64>, idle: Option<u64>) -> CpuReading {
     let place = if cpu == 0 { LEFT } else { RIGHT };
-    CpuReading { cpu, place, busy: busy.map(Nanos), idle: idle.map(Nanos), online: idle.is_some() }
+    CpuReading { cpu, place, busy: busy.map(Nanos), idle: idle.map(Nanos), shared: Nanos(0), online: idle.is_some() }
 }
 
 fn time(cpu: u32, key: WorkKey, time: u64) -> TimeReading {
-    TimeReading { cpu, key, time: Nanos(time), comm: [0; 16] }
+    TimeReading { cpu, key, time: Nanos(time), shared: Nanos(0), comm: [0; 16] }
 }
 
 fn reading(now: u64, cpus: &[CpuReading], times: &[TimeReading]) -> Reading {
-    Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec(), files: None }
+    Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec(), files: None, threads: None }
 }
 
 /// Readings of one key on CPU 0, one nanosecond apart; `None`: the key was not there.

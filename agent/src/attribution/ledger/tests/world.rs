@@ -222,12 +222,14 @@ impl World {
             place: Place { socket: u32::from(at >= CPUS / 2), die: 0 },
             busy: (at != LATE || self.busy[at] > 0).then_some(Nanos(self.busy[at])),
             idle: (at != 1 || self.online).then_some(Nanos(self.idle[at])),
+            shared: Nanos(0),
             online: at != 1 || self.online,
         };
         let time = |((cpu, cgroup), time): (&(usize, u64), &u64)| TimeReading {
             cpu: u32::try_from(*cpu).unwrap(),
             key: WorkKey::cgroup(*cgroup),
             time: Nanos(*time),
+            shared: Nanos(0),
             comm: [0; 16],
         };
         Reading {
@@ -235,6 +237,7 @@ impl World {
             cpus: (0..CPUS).map(cpu).collect(),
             times: self.times.iter().map(time).collect(),
             files: None,
+            threads: None,
         }
     }
 
