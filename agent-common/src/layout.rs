@@ -6,6 +6,22 @@ pub const MAP_CPUS: &str = "CPUS";
 pub const MAP_TIMES: &str = "TIMES";
 /// Keys whose set was taken: per-CPU hash of [`crate::sched::OverflowValue`].
 pub const MAP_OVERFLOW: &str = "OVERFLOW";
+/// Of the time in [`MAP_TIMES`], what was shared with a sibling: array of `u64` in the same order, mmap-able.
+pub const MAP_SHARED: &str = "SHARED";
+/// Thread time: array of [`crate::threads::ThreadSlot`], CPU-major, mmap-able.
+pub const MAP_THREADS: &str = "THREADS";
+/// The same of keys in [`MAP_OVERFLOW`]: per-CPU hash of [`crate::threads::ThreadSlot`].
+pub const MAP_OVERFLOW_THREADS: &str = "OVER_THREADS";
+/// Threads that are switched out: array of [`crate::threads::OffSet`], mmap-able.
+pub const MAP_OFF_THREADS: &str = "OFF_THREADS";
+/// Those whose set was taken: hash of [`crate::threads::OffThread`] by thread id.
+pub const MAP_MORE_OFF_THREADS: &str = "MORE_OFF";
+/// Histograms: array of [`crate::threads::Histograms`], row by row, a stripe of CPUs after the other, mmap-able.
+pub const MAP_HISTOGRAMS: &str = "HISTOGRAMS";
+/// Row of histograms by key: hash of `u32`.
+pub const MAP_HISTOGRAM_ROW: &str = "HISTOGRAM_ROW";
+/// Rows of histograms that are free: stack of `u32`.
+pub const MAP_FREE_ROWS: &str = "FREE_ROWS";
 /// Loss counters: array of `u64`, CPU-major, mmap-able.
 pub const MAP_LOST: &str = "LOST";
 /// Moves of running tasks: array of [`crate::moves::CpuMoves`], one per CPU, mmap-able.

@@ -7,7 +7,22 @@ pub const TIME_WAYS: usize = 2;
 pub const TIME_SETS: u32 = 512;
 
 /// Keys that the overflow map takes, over all CPUs.
-pub const OVERFLOW_KEYS: u32 = 2_048;
+pub const OVERFLOW_KEYS: u32 = 1_280;
+
+/// Rows of thread time per CPU: one per slot of the on-CPU time table, then those of the special keys.
+pub const THREAD_ROWS: u32 = TIME_SETS * TIME_WAYS as u32 + 4;
+
+/// Sets of two places for threads that are switched out, all CPUs together. Power of two.
+pub const OFF_SETS: u32 = 32_768;
+
+/// Threads that are switched out and whose set was taken.
+pub const MORE_OFF_THREADS: u32 = 4_096;
+
+/// Workloads with histograms.
+pub const HISTOGRAM_ROWS: u32 = 512;
+
+/// CPUs that write to histograms of their own; beyond that, some share one. Power of two.
+pub const HISTOGRAM_STRIPES: u32 = 16;
 
 /// Moves of a task within one slice of its CPU that are kept: with the words beside them 1 KiB per CPU.
 pub const MOVES_PER_SLICE: usize = 61;

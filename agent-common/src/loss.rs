@@ -33,16 +33,33 @@ pub enum Reason {
     Missed = 5,
     /// A switch was not reported, and nothing tells when it was: that slice is the earlier task's.
     NoStart = 6,
+    /// The sibling seems to have been busy for longer than a slice was: all of the slice counts as shared.
+    Overlap = 7,
+    /// There was no room for one more thread, or for the thread time of its workload: until it next leaves a CPU, where it is
+    /// is in no figure.
+    NoThread = 8,
+    /// There was no room for one more workload's histograms: it has sums only.
+    NoHistograms = 9,
 }
 
 /// Programs that count losses.
 pub const PROGRAMS: [Program; 4] = [Program::Sched, Program::CgroupMkdir, Program::CgroupRmdir, Program::CgroupAttach];
 /// Reasons that are counted.
-pub const REASONS: [Reason; 7] =
-    [Reason::Full, Reason::Busy, Reason::ClockBack, Reason::Partial, Reason::NoCgroup, Reason::Missed, Reason::NoStart];
-/// Counters per CPU: programs × 8, so that a reason added later moves no other.
+pub const REASONS: [Reason; 10] = [
+    Reason::Full,
+    Reason::Busy,
+    Reason::ClockBack,
+    Reason::Partial,
+    Reason::NoCgroup,
+    Reason::Missed,
+    Reason::NoStart,
+    Reason::Overlap,
+    Reason::NoThread,
+    Reason::NoHistograms,
+];
+/// Counters per CPU: programs × 16, so that a reason added later moves no other.
 pub const COUNTERS_PER_CPU: u32 = 4 * STRIDE;
-const STRIDE: u32 = 8;
+const STRIDE: u32 = 16;
 const _: () = assert!(PROGRAMS.len() == 4 && REASONS.len() < STRIDE as usize);
 
 /// Index of a counter in one CPU's part of the loss array.
@@ -73,11 +90,14 @@ impl Reason {
             Self::NoCgroup => "no_cgroup",
             Self::Missed => "missed",
             Self::NoStart => "no_start",
+            Self::Overlap => "overlap",
+            Self::NoThread => "no_thread",
+            Self::NoHistograms => "no_histograms",
         }
     }
 
     /// Whether this count means that something is missing from the books.
     pub const fn loses(self) -> bool {
-        !matches!(self, Self::Busy | Self::Missed)
+        !matches!(self, Self::Busy | Self::Missed | Self::Overlap | Self::NoHistograms)
     }
 }

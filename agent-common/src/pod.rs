@@ -4,6 +4,7 @@ use crate::{
     cost::CpuCost,
     moves::CpuMoves,
     sched::{CpuSlot, OverflowValue, TimeSet},
+    threads::{Histograms, OffSet, ThreadSlot},
 };
 
 /// Plain old data: any bytes of its size are a valid value.
@@ -20,4 +21,4 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(u64, CpuCost, CpuMoves, CpuSlot, TimeSet, OverflowValue);
+pod!(u64, CpuCost, CpuMoves, CpuSlot, TimeSet, OverflowValue, ThreadSlot, Histograms, OffSet);

@@ -113,9 +113,12 @@ pub struct OverflowValue {
     pub time: u64,
     /// As in [`TimeSlot`].
     pub comm: [u8; 16],
+    /// Of `time`, while the other thread of the core was busy, too.
+    pub shared: u64,
 }
 
-/// State of one CPU. Written by that CPU's `sched_switch` alone, except `want` and `moved`. 128 bytes.
+/// State of one CPU. Written by that CPU's `sched_switch` alone, except `want`, `moved` and `sibling`. 256 bytes: the first
+/// half is all that is used where there are no siblings and threads are not followed.
 ///
 /// `seq` is odd while the CPU writes: a reader that saw it odd, or changed, reads again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,11 +156,74 @@ pub struct CpuSlot {
     pub tgid: u64,
     /// Set by movers of tasks: the open slice may be shared, see [`crate::moves::CpuMoves`].
     pub moved: u64,
+
+    /// What [`busy_at`] said of the sibling when the open slice began.
+    pub sibling_busy: u64,
+    /// Of `busy`, while the sibling was busy, too.
+    pub shared: u64,
+    /// How the wait of the running task, which ended when it came in, is still to be booked: [`WorkKey`] that it is of.
+    pub wait_key: u64,
+    /// [`crate::threads::State`] plus one that the task left; [`WAIT_NEW`] where it was in none; 0: nothing is to be booked.
+    pub wait_state: u64,
+    /// Run-queue clock when it entered that state.
+    pub wait_since: u64,
+    /// When it became runnable; for one that was preempted, when it came in.
+    pub wait_until: u64,
+    /// When it came in.
+    pub wait_end: u64,
+    /// Of the slice that is being shared out: 2^-16 of it were shared with the sibling.
+    pub rate: u64,
+
+    /// Busy time for the sibling to read, in one word: see [`busy_at`].
+    pub busy_word: u64,
+    /// The other thread of the core, plus one; 0: there is none. Written by the agent.
+    pub sibling: u64,
+    /// Of `kernel`, while the sibling was busy, too.
+    pub shared_kernel: u64,
+    /// Of `nobody`, likewise.
+    pub shared_nobody: u64,
+    /// Of `rest`, likewise.
+    pub shared_rest: u64,
+    /// Zero.
+    pub reserved: [u64; 3],
+}
+
+/// [`CpuSlot::wait_state`] of a task that was in no state before: it is new, or older than the programs.
+pub const WAIT_NEW: u64 = 1 + crate::threads::STATES.len() as u64;
+
+/// A CPU's busy time at `now`, nanoseconds modulo 2^63, from [`CpuSlot::busy_word`]: twice a sum, plus one while it is busy.
+/// Who begins to be busy takes the instant from the sum, who ends adds it.
+#[inline(always)]
+pub const fn busy_at(word: u64, now: u64) -> u64 {
+    let sum = if word & 1 == 1 { (word >> 1).wrapping_add(now) } else { word >> 1 };
+    sum & (u64::MAX >> 1)
+}
+
+/// [`CpuSlot::busy_word`] after a switch at `now`.
+#[inline(always)]
+pub const fn busy_word(word: u64, now: u64, is_busy: bool) -> u64 {
+    let sum = busy_at(word, now);
+    if is_busy { (sum.wrapping_sub(now) << 1) | 1 } else { sum << 1 }
+}
+
+/// How long a CPU was busy between two values of [`busy_at`]; 0 where it seems to have gone back.
+#[inline(always)]
+pub const fn busy_between(from: u64, to: u64) -> u64 {
+    let span = to.wrapping_sub(from) & (u64::MAX >> 1);
+    if span >> 62 == 0 { span } else { 0 }
+}
+
+/// The part of a slice that is shared at a [`CpuSlot::rate`].
+#[inline(always)]
+pub const fn shared_part(slice: u64, rate: u64) -> u64 {
+    // 2^47 ns are 39 hours.
+    let slice = if slice >> 47 == 0 { slice } else { (1 << 47) - 1 };
+    (slice * rate) >> 16
 }
 
 const _: () = assert!(size_of::<TimeSlot>() == 32);
 const _: () = assert!(size_of::<TimeSet>() == 64);
-const _: () = assert!(size_of::<CpuSlot>() == 128);
+const _: () = assert!(size_of::<CpuSlot>() == 256);
 
 #[cfg(test)]
 mod tests {
@@ -188,6 +254,27 @@ mod tests {
             let key = WorkKey::process(1, start_ms << START_SHIFT);
             assert!(![WorkKey::KERNEL, WorkKey::NOBODY, WorkKey::REST].contains(&key));
         }
+    }
+
+    #[test]
+    fn busy_time_of_a_sibling_is_in_one_word() {
+        let begun = busy_word(0, 1_000, true);
+        assert_eq!(busy_between(busy_at(0, 1_000), busy_at(begun, 1_250)), 250);
+        assert_eq!(busy_word(begun, 1_100, true), begun, "a switch from task to task changes nothing");
+        let ended = busy_word(begun, 1_300, false);
+        assert_eq!((busy_at(ended, 1_300), busy_at(ended, 9_000)), (300, 300));
+        let again = busy_word(ended, 5_000, true);
+        assert_eq!(busy_between(busy_at(ended, 2_000), busy_at(again, 5_010)), 10);
+        assert_eq!(busy_between(busy_at(again, 5_010), busy_at(again, 5_000)), 0, "another CPU's clock is behind");
+    }
+
+    #[test]
+    fn a_part_is_never_more_than_its_slice() {
+        for slice in [0, 1, 999, 1 << 40, 1 << 47, u64::MAX] {
+            assert!(shared_part(slice, 1 << 16) <= slice);
+            assert_eq!(shared_part(slice, 0), 0);
+        }
+        assert_eq!(shared_part(1_000, 1 << 15), 500);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub const NO_HISTOGRAMS: u32 = 0;
 
 /// One workload's threads on one CPU. 128 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C, align(128))]
+#[repr(C)]
 pub struct ThreadSlot {
     /// By [`State`]: nanoseconds of the run-queue clock, see the module documentation.
     pub acc: [u64; STATES.len()],
@@ -74,6 +74,8 @@ pub struct ThreadSlot {
     pub waited: u64,
     /// By [`State`], those with a reason: nanoseconds off the CPU in intervals that ended.
     pub off: [u64; REASONS],
+    /// Zero: two rows are four cache lines.
+    pub reserved: u64,
 }
 
 /// Buckets of waits for a CPU: the one for zero, then scale 2 from 2^-20 s to 2^7 s.
@@ -113,6 +115,33 @@ pub fn bucket(nanos: u64, scale: i32, buckets: usize) -> usize {
     if at < buckets { at } else { buckets - 1 }
 }
 
+/// A thread that was switched out, by its id. 32 bytes.
+///
+/// The place stays its own until it dies: only who claims or frees one could be in another's way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct OffThread {
+    /// Thread id; 0 = free.
+    pub pid: u32,
+    /// [`State`] plus one; 0: it is on a CPU.
+    pub state: u32,
+    /// Run-queue clock when it was switched out.
+    pub since: u64,
+    /// [`crate::sched::WorkKey`] under which it was booked in: it is booked out there, too.
+    pub key: u64,
+    /// `sched_info.run_delay` then.
+    pub delay: u64,
+}
+
+/// Two places that share a cache line: where a thread id may stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct OffSet {
+    /// The places.
+    pub ways: [OffThread; 2],
+}
+
+const _: () = assert!(size_of::<OffSet>() == 64);
 const _: () = assert!(size_of::<ThreadSlot>() == 128);
 const _: () = assert!(size_of::<Histograms>() == 1856);
 

@@ -36,6 +36,13 @@ offsets! {
     /// `prio` of `task_struct`: below 100 the task is not of the fair class.
     TASK_PRIO,
     RQ_NR_SWITCHES,
+    TASK_STATE,
+    /// Byte of `task_struct` that holds `in_iowait`.
+    TASK_IN_IOWAIT,
+    /// `sched_info.run_delay` of `task_struct`.
+    TASK_RUN_DELAY,
+    /// `sched_info.last_queued` of `task_struct`.
+    TASK_LAST_QUEUED,
     CSS_SET_DFL_CGRP,
     CGROUP_KN,
     CGROUP_ROOT,
@@ -62,6 +69,34 @@ pub static HAVE_NR_SWITCHES: Global<u32> = Global::new(0);
 /// 1 where moves of running tasks are told.
 #[unsafe(no_mangle)]
 pub static HAVE_MOVES: Global<u32> = Global::new(0);
+
+/// 1 where a core has two threads.
+#[unsafe(no_mangle)]
+pub static HAVE_SMT: Global<u32> = Global::new(0);
+
+/// 1 where threads are followed off the CPU.
+#[unsafe(no_mangle)]
+pub static HAVE_THREADS: Global<u32> = Global::new(0);
+
+/// 1 where the scheduler says when a task began to wait for a CPU.
+#[unsafe(no_mangle)]
+pub static HAVE_QUEUED: Global<u32> = Global::new(0);
+
+/// Arguments of `sched_switch`: the fourth is the state of the task that leaves.
+#[unsafe(no_mangle)]
+pub static SWITCH_ARGS: Global<u32> = Global::new(3);
+
+/// Bytes of a task's state.
+#[unsafe(no_mangle)]
+pub static STATE_BYTES: Global<u32> = Global::new(4);
+
+/// Bit of [`TASK_IN_IOWAIT`].
+#[unsafe(no_mangle)]
+pub static IN_IOWAIT_MASK: Global<u32> = Global::new(0);
+
+/// CPUs that write to histograms of their own. A power of two.
+#[unsafe(no_mangle)]
+pub static STRIPES: Global<u32> = Global::new(1);
 
 /// CPUs that may ever be there.
 #[unsafe(no_mangle)]

@@ -13,6 +13,8 @@ mod loss;
 mod maps;
 mod moves;
 mod sched;
+mod slices;
+mod threads;
 
 /// The verifier refuses programs that could panic, so this is never reached.
 #[panic_handler]

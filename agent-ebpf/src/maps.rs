@@ -7,18 +7,21 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, PerCpuArray, PerCpuHashMap, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use wattrace_common::{
     cgroup::CgroupEvent,
     cost::CpuCost,
-    limits::{CGROUP_RING_BYTES, OVERFLOW_KEYS, TIME_SETS},
+    limits::{
+        CGROUP_RING_BYTES, HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_SETS, TIME_WAYS,
+    },
     loss::COUNTERS_PER_CPU,
     moves::CpuMoves,
     sched::{CpuSlot, OverflowValue, TimeSet},
+    threads::{Histograms, OffSet, OffThread, ThreadSlot},
 };
 
-/// State of each CPU: 128 bytes.
+/// State of each CPU: 256 bytes.
 #[map]
 pub static CPUS: Array<CpuSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
@@ -29,6 +32,40 @@ pub static TIMES: Array<TimeSet> = Array::with_max_entries(TIME_SETS, BPF_F_MMAP
 /// Keys whose set was taken. Allocated up front: the switch path must not allocate.
 #[map]
 pub static OVERFLOW: PerCpuHashMap<u64, OverflowValue> = PerCpuHashMap::with_max_entries(OVERFLOW_KEYS, 0);
+
+/// Of the time in [`TIMES`], what was shared with a sibling: 8 KiB, or one word where there are none.
+#[map]
+pub static SHARED: Array<u64> = Array::with_max_entries(TIME_SETS * TIME_WAYS as u32, BPF_F_MMAPABLE);
+
+// What follows has one entry where threads are not followed off the CPU.
+
+/// Thread time by key, row by row beside [`TIMES`]: 128.5 KiB.
+#[map]
+pub static THREADS: Array<ThreadSlot> = Array::with_max_entries(THREAD_ROWS, BPF_F_MMAPABLE);
+
+/// The same of keys in [`OVERFLOW`].
+#[map]
+pub static OVER_THREADS: PerCpuHashMap<u64, ThreadSlot> = PerCpuHashMap::with_max_entries(OVERFLOW_KEYS, 0);
+
+/// Threads that are switched out, by thread id: 2 MiB for all CPUs together.
+#[map]
+pub static OFF_THREADS: Array<OffSet> = Array::with_max_entries(OFF_SETS, BPF_F_MMAPABLE);
+
+/// Those whose set was taken.
+#[map]
+pub static MORE_OFF: HashMap<u32, OffThread> = HashMap::with_max_entries(MORE_OFF_THREADS, 0);
+
+/// Histograms: 928 KiB per stripe of CPUs.
+#[map]
+pub static HISTOGRAMS: Array<Histograms> = Array::with_max_entries(HISTOGRAM_ROWS, BPF_F_MMAPABLE);
+
+/// Row of histograms by key. The kernel takes rows from the stack, the agent gives them back.
+#[map]
+pub static HISTOGRAM_ROW: HashMap<u64, u32> = HashMap::with_max_entries(HISTOGRAM_ROWS, 0);
+
+/// Rows that are free.
+#[map]
+pub static FREE_ROWS: Stack<u32> = Stack::with_max_entries(HISTOGRAM_ROWS, 0);
 
 /// Moves of tasks within the open slice: 1 KiB.
 #[map]

@@ -15,7 +15,7 @@ use wattrace_common::{
     limits::MOVES_PER_SLICE,
     loss::{Program, Reason},
     moves::{CpuMoves, Move, end_of_part, run_queue_clock},
-    sched::WorkKey,
+    sched::{WorkKey, shared_part},
 };
 
 use crate::{
@@ -23,7 +23,8 @@ use crate::{
     kernel::*,
     loss,
     maps::{CPUS, MOVES},
-    sched::{account, key_in, publish},
+    sched::{key_in, publish},
+    slices::{Slice, account},
 };
 
 #[btf_tracepoint(function = "cgroup_attach_task")]
@@ -116,6 +117,16 @@ unsafe fn step(word: *mut u64) {
     unsafe { core::arch::asm!("lock *(u64 *)({} + 0) += {}", in(reg) word, in(reg) 1_u64) };
 }
 
+/// As [`step`], of half a word.
+///
+/// # Safety
+/// `word` is of a map value.
+#[inline(always)]
+pub unsafe fn step32(word: *mut u32) {
+    // SAFETY: as the caller says.
+    unsafe { core::arch::asm!("lock *(u32 *)({} + 0) += {}", in(reg) word, in(reg) 1_u64) };
+}
+
 /// Whether a thread is the one, or of the process, that was moved.
 #[inline(always)]
 fn is_one_of(tgid: u64, pid: u64, moved_tgid: u64, moved_pid: u64) -> bool {
@@ -186,6 +197,8 @@ pub extern "C" fn share_out(cpu: u32, until: u64) -> u64 {
 pub extern "C" fn book_part(cpu: u32, key: u64, part: u64) -> u32 {
     let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: this CPU's own slot, as in `sched_switch`.
-    account(unsafe { &mut *slot }, cpu, WorkKey(key), part, None);
+    let slot = unsafe { &mut *slot };
+    let slice = Slice { time: part, shared: shared_part(part, slot.rate) };
+    account(slot, cpu, WorkKey(key), slice, None);
     0
 }

@@ -4,25 +4,28 @@
 //! belongs to the key stored at switch-in, for its sum and for its open part alike; `moves.rs` tells where that changed
 //! within it. Only the CPU
 //! itself writes its slot and its part of the table, with interrupts off.
+//!
+//! Where time is booked, `slices.rs` knows; where threads are meanwhile, `threads.rs`.
 
 use aya_ebpf::{
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use core::ptr::{addr_of_mut, read_volatile, write_volatile};
+use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 use wattrace_common::{
-    limits::{TIME_SETS, TIME_WAYS},
     loss::{Program, Reason},
-    sched::{CpuSlot, OverflowValue, TimeSlot, WorkKey},
+    sched::{CpuSlot, WorkKey, busy_at, busy_between, busy_word, shared_part},
 };
 
 use crate::{
     cost::Timer,
     kernel::*,
     loss,
-    maps::{CPUS, OVERFLOW, TIMES},
+    maps::CPUS,
     moves,
+    slices::{NO_ROW, Slice, account, add, name_new},
+    threads,
 };
 
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -44,7 +47,10 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let slot = unsafe { &mut *slot };
     let seq = slot.seq;
     publish(&mut slot.seq, seq + 1);
-    close_slice(slot, cpu, &run_queue, prev);
+    let left = close_slice(slot, cpu, &run_queue, prev);
+    if HAVE_THREADS.load() == 1 {
+        threads::switch_out(&ctx, slot, cpu, &left, run_queue.now, prev);
+    }
     open_slice(slot, cpu, run_queue.now, next);
     publish(&mut slot.seq, seq + 2);
     timer.stop(cpu, Program::Sched);
@@ -80,25 +86,73 @@ impl RunQueue {
     }
 }
 
+/// Whose slice ended, and how.
+pub struct Left {
+    /// Whose it was at its end.
+    pub key: WorkKey,
+    /// Its row on this CPU.
+    pub row: u32,
+    /// Whether the task came in by a switch that was not reported.
+    pub is_unreported: bool,
+}
+
 #[inline(always)]
-fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) {
+fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) -> Left {
     let now = run_queue.now;
     let is_unreported = unreported_switch(slot, run_queue, prev);
-    if slot.last == 0 {
-        return;
+    if slot.last == 0 || now < slot.last {
+        if slot.last != 0 {
+            loss::count(cpu, Program::Sched, Reason::ClockBack);
+        }
+        return Left { key: key_of(prev, prev.read(&TASK_PID)), row: NO_ROW, is_unreported };
     }
-    if now < slot.last {
-        loss::count(cpu, Program::Sched, Reason::ClockBack);
-        return;
+    let overlap = overlap(slot, cpu, now);
+    let is_moved = HAVE_MOVES.load() == 1 && slot.moved != 0;
+    if is_unreported || is_moved {
+        slot.rate = rate(overlap, now - slot.last);
     }
     if is_unreported {
         split_slice(slot, cpu, now, prev);
-    } else if HAVE_MOVES.load() == 1 && slot.moved != 0 {
+    } else if is_moved {
         let process = moves::share_out(cpu, now);
         name_new(cpu, process, prev);
     }
     let (key, last) = rest_of(slot);
-    account(slot, cpu, key, now - last, Some(prev));
+    let time = now - last;
+    let shared = if is_unreported || is_moved { shared_part(time, slot.rate) } else { overlap };
+    let row = account(slot, cpu, key, Slice { time, shared }, Some(prev));
+    Left { key, row, is_unreported }
+}
+
+/// How much of the open slice the other thread of the core was busy, too; 0 where it has not been seen when the slice began.
+#[inline(always)]
+fn overlap(slot: &CpuSlot, cpu: u32, now: u64) -> u64 {
+    if HAVE_SMT.load() == 0 || slot.key == WorkKey::IDLE.0 || slot.sibling_busy == 0 {
+        return 0;
+    }
+    let (busy, slice) = (busy_between(slot.sibling_busy, sibling_busy(slot, now)), now - slot.last);
+    if busy <= slice {
+        return busy;
+    }
+    loss::count(cpu, Program::Sched, Reason::Overlap);
+    slice
+}
+
+/// What the sibling's word says of `now`; 0 without a sibling.
+#[inline(always)]
+fn sibling_busy(slot: &CpuSlot, now: u64) -> u64 {
+    if slot.sibling == 0 {
+        return 0;
+    }
+    let Some(sibling) = CPUS.get_ptr_mut(slot.sibling as u32 - 1) else { return 0 };
+    // SAFETY: a valid map value; one word, which the sibling writes as one.
+    busy_at(unsafe { read_volatile(addr_of!((*sibling).busy_word)) }, now)
+}
+
+/// 2^-16 of a slice.
+#[inline(always)]
+fn rate(overlap: u64, slice: u64) -> u64 {
+    if slice == 0 || overlap >> 47 != 0 { 0 } else { (overlap << 16) / slice }
 }
 
 /// Whose the slice is, and since when, after parts of it were shared out behind this reference: the compiler would not look
@@ -135,7 +189,8 @@ fn split_slice(slot: &mut CpuSlot, cpu: u32, now: u64, prev: Kptr) {
         moves::share_out(cpu, left);
     }
     let (key, last) = rest_of(slot);
-    account(slot, cpu, key, left - last, None);
+    let time = left - last;
+    account(slot, cpu, key, Slice { time, shared: shared_part(time, slot.rate) }, None);
     add(addr_of_mut!(slot.idle), arrival - left);
     publish(&mut slot.key, key_of(prev, prev.read(&TASK_PID)).0);
     publish(&mut slot.last, arrival);
@@ -185,135 +240,6 @@ fn arrival(task: Kptr, last: u64, now: u64) -> u64 {
     if stint <= now - last { now - stint } else { UNTOLD }
 }
 
-/// Adds a finished slice to whom it belongs. `task` is the one that ran, where it is at hand.
-#[inline(always)]
-pub fn account(slot: &mut CpuSlot, cpu: u32, key: WorkKey, slice: u64, task: Option<Kptr>) {
-    if key == WorkKey::IDLE {
-        add(addr_of_mut!(slot.idle), slice);
-        return;
-    }
-    add(addr_of_mut!(slot.busy), slice);
-    if !key.is_special() {
-        return book(slot, cpu, key, slice, task);
-    }
-    match key {
-        WorkKey::KERNEL => add(addr_of_mut!(slot.kernel), slice),
-        WorkKey::NOBODY => add(addr_of_mut!(slot.nobody), slice),
-        _ => add(addr_of_mut!(slot.rest), slice),
-    }
-}
-
-#[inline(always)]
-fn add(word: *mut u64, slice: u64) {
-    // SAFETY: callers pass a field of this CPU's own slot. Volatile keeps it inside the sequence.
-    unsafe { write_volatile(word, read_volatile(word) + slice) }
-}
-
-/// Adds a slice to the key's place: one of its set's slots, else the overflow map.
-#[inline(always)]
-fn book(slot: &mut CpuSlot, cpu: u32, key: WorkKey, slice: u64, task: Option<Kptr>) {
-    let Some(set) = TIMES.get_ptr_mut(cpu * TIME_SETS + key.set()) else { return };
-    for way in 0..TIME_WAYS {
-        // SAFETY: `set` is a valid map value of this CPU's part, `way` is inside it.
-        let time = unsafe { &mut (*set).ways[way] };
-        if time.key == key.0 {
-            add(addr_of_mut!(time.time), slice);
-            name(time, key, task);
-            return;
-        }
-    }
-    book_new(slot, cpu, set, key, slice, task);
-}
-
-#[inline(always)]
-fn book_new(
-    slot: &mut CpuSlot,
-    cpu: u32,
-    set: *mut wattrace_common::sched::TimeSet,
-    key: WorkKey,
-    slice: u64,
-    task: Option<Kptr>,
-) {
-    if let Some(value) = OVERFLOW.get_ptr_mut(key.0) {
-        // SAFETY: this CPU's own value of a per-CPU map.
-        add(unsafe { addr_of_mut!((*value).time) }, slice);
-        return;
-    }
-    for way in 0..TIME_WAYS {
-        // SAFETY: as in `book`.
-        let time = unsafe { &mut (*set).ways[way] };
-        if time.key == 0 {
-            // The key last: the agent takes a slot without a key for free.
-            publish(&mut time.time, slice);
-            time.comm = comm_of(key, task);
-            publish(&mut time.key, key.0);
-            return;
-        }
-    }
-    loss::count(cpu, Program::Sched, Reason::Busy);
-    let value = OverflowValue { time: slice, comm: comm_of(key, task) };
-    if OVERFLOW.insert(key.0, value, 0).is_err() {
-        loss::count(cpu, Program::Sched, Reason::Full);
-        if is_process(key) {
-            add(addr_of_mut!(slot.rest), slice);
-        }
-    }
-}
-
-#[inline(always)]
-fn is_process(key: WorkKey) -> bool {
-    key.0 >> 63 == 1
-}
-
-/// A process is renamed by exec: its leader's name is kept fresh while it runs. A slot that was claimed
-/// without a task at hand gets its name here.
-#[inline(always)]
-fn name(time: &mut TimeSlot, key: WorkKey, task: Option<Kptr>) {
-    if is_process(key) && (time.comm[0] == 0 || task.is_some_and(is_leader)) {
-        time.comm = comm_of(key, task);
-    }
-}
-
-/// Names the process of a task whose time was booked without a task at hand; where that is in the overflow map, the agent
-/// has to look for the name.
-#[inline(never)]
-fn name_new(cpu: u32, process: u64, task: Kptr) {
-    let key = WorkKey(process);
-    if !is_process(key) || key.is_special() {
-        return;
-    }
-    let Some(set) = TIMES.get_ptr_mut(cpu * TIME_SETS + key.set()) else { return };
-    for way in 0..TIME_WAYS {
-        // SAFETY: as in `book`.
-        let time = unsafe { &mut (*set).ways[way] };
-        if time.key == key.0 {
-            name(time, key, Some(task));
-        }
-    }
-}
-
-#[inline(always)]
-fn is_leader(task: Kptr) -> bool {
-    task.read::<u32>(&TASK_PID) == task.read::<u32>(&TASK_TGID)
-}
-
-#[inline(always)]
-fn comm_of(key: WorkKey, task: Option<Kptr>) -> [u8; 16] {
-    match task {
-        Some(task) if is_process(key) => comm(task.follow(&TASK_GROUP_LEADER)),
-        _ => [0; 16],
-    }
-}
-
-#[inline(always)]
-fn comm(task: Kptr) -> [u8; 16] {
-    let [a, b] = task.comm();
-    let mut comm = [0; 16];
-    comm[..8].copy_from_slice(&a.to_ne_bytes());
-    comm[8..].copy_from_slice(&b.to_ne_bytes());
-    comm
-}
-
 #[inline(always)]
 fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
     let pid: u32 = next.read(&TASK_PID);
@@ -330,6 +256,18 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
         publish(&mut slot.task, next.word());
     }
     publish(&mut slot.last, now);
+    if HAVE_SMT.load() == 1 {
+        let is_busy = key != WorkKey::IDLE;
+        let word = slot.busy_word;
+        if word & 1 != u64::from(is_busy) {
+            publish(&mut slot.busy_word, busy_word(word, now, is_busy));
+        }
+        let busy = sibling_busy(slot, now);
+        publish(&mut slot.sibling_busy, busy);
+    }
+    if HAVE_THREADS.load() == 1 {
+        threads::switch_in(slot, cpu, now, next, pid, key);
+    }
     if slot.want != 0 {
         // SAFETY: the helper has no preconditions.
         publish(&mut slot.pair_mono, unsafe { bpf_ktime_get_ns() });
@@ -340,7 +278,7 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
 
 /// Whose time it is while a task with thread id `pid` runs.
 #[inline(always)]
-fn key_of(task: Kptr, pid: u32) -> WorkKey {
+pub fn key_of(task: Kptr, pid: u32) -> WorkKey {
     if pid == 0 {
         return WorkKey::IDLE;
     }

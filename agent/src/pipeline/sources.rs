@@ -138,8 +138,10 @@ impl Sources {
         settle(programs, &self.root);
         let (at, places) = (clock::now(), &self.places);
         let as_of = |cpu| places.get(&cpu).and_then(|place| metered(*place)).unwrap_or(Nanos(u64::MAX));
-        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads: None })
+        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), &as_of);
+        let threads = programs.threads.as_mut().ok();
+        let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, &as_of));
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -163,7 +165,7 @@ impl Sources {
             place: self.places.get(&cpu.cpu).copied().unwrap_or_default(),
             busy: cpu.busy_idle.map(|(busy, _)| busy),
             idle: cpu.busy_idle.filter(|_| online(cpu.cpu)).map(|(_, idle)| idle),
-            shared: Nanos(0),
+            shared: cpu.shared,
             online: online(cpu.cpu),
         };
         totals.iter().map(placed).collect()
@@ -254,7 +256,7 @@ impl Sources {
     /// Gives the kernel's slots of dead keys back; returns those given.
     pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
         match &mut self.sched {
-            Sched::Btf(programs) => programs.times.release(dead),
+            Sched::Btf(programs) => programs.times.release(dead, programs.threads.as_mut().ok()),
             Sched::Files(_) => BTreeSet::new(),
         }
     }
@@ -284,6 +286,8 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>) -> Result<Sche
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
+        follows_threads: true,
+        siblings: BTreeMap::new(),
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -121,7 +121,7 @@ fn not_less(reached: &mut BTreeMap<kernel::Program, Nanos>, program: kernel::Pro
 fn maps(pipeline: &Pipeline) -> Vec<Fill> {
     let Sched::Btf(programs) = &pipeline.sources.sched else { return Vec::new() };
     let fill = |fill: bpf::Fill| Fill { map: fill.map, used: fill.used, limit: fill.limit };
-    programs.times.fills().into_iter().map(fill).collect()
+    programs.fills().into_iter().map(fill).collect()
 }
 
 /// What was lost, by who lost it and why.

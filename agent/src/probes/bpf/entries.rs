@@ -17,8 +17,9 @@ impl Entries {
         Self { cpu, by_key: BTreeMap::new() }
     }
 
-    pub(super) fn push(&mut self, key: WorkKey, time: u64, comm: [u8; 16]) {
-        self.set(TimeReading { cpu: self.cpu, key, time: Nanos(time), shared: Nanos(0), comm });
+    /// Time, and what of it was shared with the sibling.
+    pub(super) fn push(&mut self, key: WorkKey, (time, shared): (u64, u64), comm: [u8; 16]) {
+        self.set(TimeReading { cpu: self.cpu, key, time: Nanos(time), shared: Nanos(shared), comm });
     }
 
     /// Replaces what was read of this key before.
@@ -27,10 +28,11 @@ impl Entries {
     }
 
     /// Adds an open slice.
-    pub(super) fn add(&mut self, key: WorkKey, open: u64) {
+    pub(super) fn add(&mut self, key: WorkKey, (open, shared): (u64, u64)) {
         let none = TimeReading { cpu: self.cpu, key, time: Nanos(0), shared: Nanos(0), comm: [0; 16] };
         let entry = self.by_key.entry(key).or_insert(none);
-        entry.time = Nanos(entry.time.0 + open);
+        entry.time += Nanos(open);
+        entry.shared += Nanos(shared);
     }
 
     pub(super) fn into_list(self) -> Vec<TimeReading> {

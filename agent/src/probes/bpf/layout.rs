@@ -11,6 +11,9 @@ use super::btf::{Arg, Btf, BtfError, LookupError};
 
 #[cfg(test)]
 mod tests;
+mod threads;
+
+pub use threads::{QueuedLayout, ThreadsLayout};
 
 /// What each probe needs, or why it cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Layouts {
     pub cgroup: Result<CgroupLayout, LayoutError>,
     /// Moves of running tasks to other cgroups.
     pub moves: Result<HierarchyLayout, LayoutError>,
+    /// Threads while they are off the CPU.
+    pub threads: Result<ThreadsLayout, LayoutError>,
 }
 
 /// Offsets in bytes for the `sched_switch` program.
@@ -125,6 +130,12 @@ pub enum Effect {
     /// Moves are seen at the next switch.
     #[error("a task that is moved while it runs counts for its old cgroup until it is switched out")]
     MovesLate,
+    /// Thread states are not counted.
+    #[error("threads are not followed off the CPU")]
+    OnCpuOnly,
+    /// The time from being woken to being on a CPU is part of what was slept.
+    #[error("waits for a CPU are counted for preempted threads only")]
+    NoWaits,
 }
 
 /// What did not resolve.
@@ -214,6 +225,7 @@ pub fn resolve(btf: &Btf<'_>) -> Layouts {
         sched: sched(btf).map_err(off(Effect::SchedOff)),
         cgroup: cgroup(btf).map_err(off(Effect::CgroupOff)),
         moves: moves(btf).map_err(off(Effect::MovesLate)),
+        threads: threads::threads(btf).map_err(off(Effect::OnCpuOnly)),
     }
 }
 

@@ -3,21 +3,28 @@
 //! Offsets are frozen globals; see `layout.rs` for where they come from. Every CPU is visited once
 //! after attaching: so none starts blind, and each proves that it names this very process.
 
-use std::{os::fd::AsFd, path::PathBuf};
+use std::{collections::BTreeMap, os::fd::AsFd, path::PathBuf};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
-    maps::{Map, MapData, PerCpuHashMap, RingBuf},
+    maps::{HashMap, Map, MapData, PerCpuHashMap, RingBuf, Stack},
     programs::{BtfTracePoint, ProgramError},
 };
-use wattrace_common::{layout, limits::TIME_SETS, loss::COUNTERS_PER_CPU};
+use wattrace_common::{
+    layout,
+    limits::{HISTOGRAM_ROWS, THREAD_ROWS, TIME_SETS, TIME_WAYS},
+    loss::COUNTERS_PER_CPU,
+};
 
 use super::{
+    cost::Fill,
     events::CgroupEvents,
-    layout::{Effect, HierarchyLayout, Layouts, SchedLayout},
+    globals::Plan,
+    layout::{Effect, Layouts},
     mapped::Mapped,
     memlock,
     own::Me,
+    threads::{ThreadMaps, ThreadParts},
     times::{Maps, TimeMaps},
     visit,
 };
@@ -40,6 +47,10 @@ pub struct Machine {
     pub locked_down: bool,
     /// Whether the programs time some of their own runs.
     pub time_runs: bool,
+    /// Whether threads are followed off the CPU: level full.
+    pub follows_threads: bool,
+    /// CPUs that share their core with one other, and that other.
+    pub siblings: BTreeMap<u32, u32>,
     /// What the kernel must call this process.
     pub me: Me,
 }
@@ -52,6 +63,10 @@ pub struct Programs {
     pub cgroups: Result<CgroupEvents, String>,
     /// Whether tasks that are moved while they run are seen; if not, why, and what follows.
     pub moves: Result<(), String>,
+    /// Where threads are off the CPU, or why that is not counted.
+    pub threads: Result<ThreadMaps, String>,
+    /// Whether waits for a CPU after being woken are told; if not, why, and what follows.
+    pub waits: Result<(), String>,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -115,9 +130,20 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     let btf = Btf::parse_file(&machine.btf, Endianness::default()).map_err(|error| LoadError::Layout(chain(&error)))?;
-    let mut ebpf = open(loader, sched, hierarchy(layouts), layouts.moves.is_ok(), machine, &btf)?;
+    let plan = Plan::new(sched, layouts, machine);
+    let mut ebpf = open(loader, &plan, &btf)?;
+    let times = time_maps(&mut ebpf, &plan)?;
+    // Rows of histograms must be there before the first switch asks for one.
+    let threads =
+        match &plan.threads {
+            Some(_) => Ok(thread_maps(&mut ebpf, &plan)?),
+            None => Err(layouts.threads.as_ref().err().filter(|_| machine.follows_threads).map_or_else(
+                || "the level is lean: threads are not followed off the CPU".to_owned(),
+                ToString::to_string,
+            )),
+        };
+    let waits = plan.threads.map_or(Ok(()), |threads| threads.queued.as_ref().map(|_| ()).map_err(ToString::to_string));
     attach(&mut ebpf, "sched_switch", &btf)?;
-    let times = time_maps(&mut ebpf, machine)?;
     visit_cpus(&times, machine)?;
     let cgroups = match &layouts.cgroup {
         Ok(_) => cgroup_events(&mut ebpf, &btf).map_err(|error| error.to_string()),
@@ -130,80 +156,33 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         Err(error) => Err(error.to_string()),
     };
     let me = Me { cgroup: None, ..machine.me };
-    Ok(Programs { times, cgroups, moves, me, ebpf })
+    Ok(Programs { times, cgroups, moves, threads, waits, me, ebpf })
 }
 
 impl Programs {
+    /// How full the maps are whose room may run out.
+    pub fn fills(&self) -> Vec<Fill> {
+        let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));
+        self.times.fills().into_iter().chain(threads).collect()
+    }
+
     /// Kernel memory of every map that is still held by the object, by name, in bytes as the kernel accounts it.
     pub fn map_names(&self) -> impl Iterator<Item = &str> {
         self.ebpf.maps().map(|(name, _)| name)
     }
 }
 
-/// Either program that looks at cgroups needs it.
-fn hierarchy(layouts: &Layouts) -> Option<&HierarchyLayout> {
-    let cgroup = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy);
-    cgroup.or(layouts.moves.as_ref()).ok()
-}
-
-fn open(
-    loader: EbpfLoader<'_>,
-    sched: &SchedLayout,
-    hierarchy: Option<&HierarchyLayout>,
-    have_moves: bool,
-    machine: &Machine,
-    btf: &Btf,
-) -> Result<Ebpf, LoadError> {
-    let mut globals: Vec<(&str, u32)> = vec![
-        ("TASK_PID", sched.task_pid),
-        ("TASK_TGID", sched.task_tgid),
-        ("TASK_FLAGS", sched.task_flags),
-        ("TASK_COMM", sched.task_comm),
-        ("TASK_START_BOOTTIME", sched.task_start_boottime),
-        ("TASK_GROUP_LEADER", sched.task_group_leader),
-        ("TASK_CGROUPS", sched.task_cgroups),
-        ("CSS_SET_DFL_CGRP", sched.css_set_dfl_cgrp),
-        ("CGROUP_KN", sched.cgroup_kn),
-        ("KERNFS_NODE_ID", sched.kernfs_id),
-        ("TASK_LAST_ARRIVAL", sched.task_last_arrival.unwrap_or(0)),
-        ("HAVE_LAST_ARRIVAL", u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
-        ("TASK_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |stint| stint.total)),
-        ("TASK_PREV_SUM_EXEC_RUNTIME", sched.task_stint.map_or(0, |stint| stint.before)),
-        ("TASK_PRIO", sched.task_stint.map_or(0, |stint| stint.prio)),
-        ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !machine.locked_down)),
-        ("TIME_RUNS", u32::from(machine.time_runs)),
-        ("HAVE_MOVES", u32::from(have_moves)),
-        ("POSSIBLE_CPUS", machine.possible),
-        ("HAVE_RQ_CLOCK", u32::from(sched.clock.is_ok())),
-    ];
-    if let Ok(clock) = &sched.clock {
-        globals.extend([
-            ("TASK_CFS_RQ", clock.task_cfs_rq),
-            ("CFS_RQ_RQ", clock.cfs_rq_rq),
-            ("RQ_CLOCK", clock.rq_clock),
-            ("RQ_NR_SWITCHES", clock.rq_nr_switches.unwrap_or(0)),
-            ("HAVE_NR_SWITCHES", u32::from(clock.rq_nr_switches.is_some())),
-        ]);
-    }
-    if let Some(hierarchy) = hierarchy {
-        globals.extend([
-            ("CGROUP_ROOT", hierarchy.cgroup_root),
-            ("CGROUP_ROOT_HIERARCHY_ID", hierarchy.root_hierarchy_id),
-        ]);
-    }
+fn open(loader: EbpfLoader<'_>, plan: &Plan<'_>, btf: &Btf) -> Result<Ebpf, LoadError> {
+    let globals = plan.globals();
     let mut loader = loader;
-    loader.btf(Some(btf)).override_global("ROOT_CGROUP", &machine.root_cgroup, true);
+    loader.btf(Some(btf)).override_global("ROOT_CGROUP", &plan.machine.root_cgroup, true);
     for (name, value) in &globals {
         loader.override_global(name, value, true);
     }
-    loader
-        .map_max_entries(layout::MAP_CPUS, machine.possible)
-        .map_max_entries(layout::MAP_TIMES, machine.possible * TIME_SETS)
-        .map_max_entries(layout::MAP_MOVES, machine.possible)
-        .map_max_entries(layout::MAP_COSTS, machine.possible)
-        .map_max_entries(layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)
-        .load(OBJECT)
-        .map_err(|error| denied_or(&error, LoadError::Object))
+    for (name, entries) in plan.sizes() {
+        loader.map_max_entries(name, entries);
+    }
+    loader.load(OBJECT).map_err(|error| denied_or(&error, LoadError::Object))
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadError> {
@@ -280,7 +259,10 @@ fn mapped<T: wattrace_common::pod::Pod>(
     Ok((mapped, data))
 }
 
-fn time_maps(ebpf: &mut Ebpf, machine: &Machine) -> Result<TimeMaps, LoadError> {
+fn time_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<TimeMaps, LoadError> {
+    let machine = plan.machine;
+    let shared = if machine.siblings.is_empty() { 1 } else { machine.possible * TIME_SETS * TIME_WAYS as u32 };
+    let (shared, shared_data) = mapped(ebpf, layout::MAP_SHARED, shared)?;
     let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
     let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
     let (moves, moves_data) = mapped(ebpf, layout::MAP_MOVES, machine.possible)?;
@@ -288,8 +270,26 @@ fn time_maps(ebpf: &mut Ebpf, machine: &Machine) -> Result<TimeMaps, LoadError> 
     let (costs, costs_data) = mapped(ebpf, layout::MAP_COSTS, machine.possible)?;
     let overflow =
         PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
-    let data = vec![cpus_data, times_data, moves_data, lost_data, costs_data];
-    Ok(TimeMaps::new(Maps { cpus, times, moves, lost, costs, overflow, data }))
+    let data = vec![cpus_data, times_data, shared_data, moves_data, lost_data, costs_data];
+    let times = TimeMaps::new(Maps { cpus, times, shared, moves, lost, costs, overflow, data });
+    times.set_siblings(&machine.siblings);
+    Ok(times)
+}
+
+fn thread_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<ThreadMaps, LoadError> {
+    let object = |error| LoadError::Object(chain(&error));
+    let (threads, threads_data) = mapped(ebpf, layout::MAP_THREADS, plan.machine.possible * THREAD_ROWS)?;
+    let (histograms, histograms_data) = mapped(ebpf, layout::MAP_HISTOGRAMS, HISTOGRAM_ROWS * plan.stripes())?;
+    let parts = ThreadParts {
+        threads,
+        histograms,
+        overflow: PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW_THREADS)?).map_err(object)?,
+        row_of: HashMap::try_from(take(ebpf, layout::MAP_HISTOGRAM_ROW)?).map_err(object)?,
+        free: Stack::try_from(take(ebpf, layout::MAP_FREE_ROWS)?).map_err(object)?,
+        stripes: plan.stripes(),
+        _data: vec![threads_data, histograms_data],
+    };
+    ThreadMaps::new(parts).map_err(object)
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {

@@ -3,7 +3,7 @@
 use wattrace_common::{
     limits::MOVES_PER_SLICE,
     moves::{CpuMoves, Move, end_of_part, run_queue_clock},
-    sched::{CpuSlot, WorkKey},
+    sched::{CpuSlot, WorkKey, shared_part},
 };
 
 use super::{
@@ -59,8 +59,19 @@ impl Slot {
         std::iter::once(self.key).chain(self.moves.iter().map(|part| part.key))
     }
 
-    /// Nanoseconds of the open slice up to `until`, by key: as the CPU will share it out when it ends.
-    pub(super) fn open_parts(&self, until: u64) -> Vec<(WorkKey, u64)> {
+    /// Nanoseconds of the open slice up to `until`, and what of them is shared with the sibling, by key: as the CPU will
+    /// share it out when it ends.
+    pub(super) fn open_parts(&self, until: u64) -> Vec<(WorkKey, (u64, u64))> {
+        let (overlap, open) = (self.open_overlap(until), until.saturating_sub(self.last));
+        let parts = self.parts_until(until);
+        if let [(key, only)] = parts.as_slice() {
+            return vec![(*key, (*only, overlap))];
+        }
+        let rate = (overlap << 16).checked_div(open).unwrap_or(0);
+        parts.into_iter().map(|(key, part)| (key, (part, shared_part(part, rate)))).collect()
+    }
+
+    fn parts_until(&self, until: u64) -> Vec<(WorkKey, u64)> {
         let mut parts = Vec::with_capacity(1 + self.moves.len());
         let (mut from, mut key) = (self.last, self.key);
         for part in &self.moves {
@@ -83,7 +94,7 @@ mod tests {
     }
 
     fn parts(slot: &Slot, until: u64) -> Vec<(u64, u64)> {
-        slot.open_parts(until).into_iter().map(|(key, time)| (key.0, time)).collect()
+        slot.open_parts(until).into_iter().map(|(key, (time, _))| (key.0, time)).collect()
     }
 
     #[test]

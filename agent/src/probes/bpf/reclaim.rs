@@ -10,7 +10,7 @@ use wattrace_common::{
     sched::{TimeSlot, WorkKey},
 };
 
-use super::{slot::word, times::TimeMaps};
+use super::{slot::word, threads::ThreadMaps, times::TimeMaps};
 
 impl TimeMaps {
     /// Share of the fullest CPU's table that is taken, 0 to 1.
@@ -32,15 +32,25 @@ impl TimeMaps {
     }
 
     /// Frees every slot of `dead`. The caller has read their final values, and knows that no task of
-    /// theirs will ever run again; a key whose slice is open somewhere is kept all the same.
+    /// theirs will ever run again; a key whose slice is open somewhere, or whose threads still wait for something (they were
+    /// moved meanwhile, and are booked out where they were booked in), is kept all the same.
     ///
     /// Returns the keys that were freed: whoever keeps their last values must forget them.
-    pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
+    pub fn release(&mut self, dead: &BTreeSet<WorkKey>, threads: Option<&mut ThreadMaps>) -> BTreeSet<WorkKey> {
         let open: BTreeSet<WorkKey> = (0..self.cpus.len()).flat_map(|cpu| self.open_keys(cpu)).collect();
-        let free: BTreeSet<WorkKey> = dead.difference(&open).copied().collect();
+        let mut free: BTreeSet<WorkKey> = dead.difference(&open).copied().collect();
+        if let Some(threads) = threads {
+            free = threads.left_by_all(self, &free);
+            threads.release(self, &free);
+        }
         let all = 0..self.times.len();
         let slots: Vec<_> = self.used_slots(all).filter(|(.., key)| free.contains(key)).collect();
         for (set, way, _) in slots {
+            if self.shared.len() > 1
+                && let Some(word) = self.shared.word(set * TIME_WAYS + way, 0)
+            {
+                word.store(0, Ordering::Release);
+            }
             for field in [word!(TimeSlot, time), word!(TimeSlot, comm), word!(TimeSlot, comm) + 1, word!(TimeSlot, key)]
             {
                 if let Some(word) = self.times.word(set, way * size_of::<TimeSlot>() / 8 + field) {

@@ -2,7 +2,7 @@
 
 use wattrace_common::{
     loss::{Program, Reason},
-    sched::{CpuSlot, WorkKey},
+    sched::{CpuSlot, WorkKey, busy_at, busy_between},
 };
 
 use super::{
@@ -36,16 +36,38 @@ pub(super) struct Slot {
     pub(super) pid: u64,
     pub(super) idle: u64,
     pub(super) busy: u64,
-    pub(super) kernel: u64,
-    pub(super) nobody: u64,
-    pub(super) rest: u64,
+    /// Of busy, while the sibling was busy, too.
+    pub(super) shared: u64,
+    /// Time of keys that have words of their own, and what of it was shared.
+    pub(super) special: [(WorkKey, (u64, u64)); 3],
+    /// What the sibling's word said when the slice began, and what it says now; `None`: there is nothing to compare.
+    pub(super) sibling: Option<(u64, u64)>,
+    /// How the running task came in, while that is to be booked.
+    pub(super) wait: Option<Wait>,
     /// Run-queue clock at this very moment, by the clock pair; 0 without one.
     pub(super) now: u64,
     /// This moment, as the reader's clock told it.
     pub(super) at: Nanos,
 }
 
+/// A wait that ended when the running task came in; see [`CpuSlot::wait_key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    pub(super) key: WorkKey,
+    /// State plus one, or `WAIT_NEW`.
+    pub(super) state: u64,
+    pub(super) until: u64,
+    pub(super) end: u64,
+}
+
 impl Slot {
+    /// How much of the open slice up to `until` the sibling was busy, too.
+    pub(super) fn open_overlap(&self, until: u64) -> u64 {
+        let open = until.saturating_sub(self.last);
+        let Some((from, word)) = self.sibling.filter(|_| self.key != WorkKey::IDLE) else { return 0 };
+        busy_between(from, busy_at(word, until)).min(open)
+    }
+
     /// As it would have been read a moment earlier, if nothing switched since; else as it was after the last switch.
     pub(super) fn back_at(self, instant: Nanos) -> Self {
         Self { now: self.now.saturating_sub(self.at.saturating_sub(instant).0), ..self }
@@ -69,15 +91,37 @@ impl TimeMaps {
                 pid: load(word!(CpuSlot, pid)),
                 idle: load(word!(CpuSlot, idle)),
                 busy: load(word!(CpuSlot, busy)),
-                kernel: load(word!(CpuSlot, kernel)),
-                nobody: load(word!(CpuSlot, nobody)),
-                rest: load(word!(CpuSlot, rest)),
+                shared: load(word!(CpuSlot, shared)),
+                special: [
+                    (WorkKey::KERNEL, (load(word!(CpuSlot, kernel)), load(word!(CpuSlot, shared_kernel)))),
+                    (WorkKey::NOBODY, (load(word!(CpuSlot, nobody)), load(word!(CpuSlot, shared_nobody)))),
+                    (WorkKey::REST, (load(word!(CpuSlot, rest)), load(word!(CpuSlot, shared_rest)))),
+                ],
+                sibling: self.sibling(cpu),
+                wait: self.wait(cpu),
                 now: if pair_rq == 0 { 0 } else { pair_rq + since_pair },
                 at,
             };
             let still = |before: u64, after: u64| before.is_multiple_of(2) && before == after;
             let still = still(seq, load(word!(CpuSlot, seq))) && still(turn, self.turn(cpu));
             still.then_some(slot)
+        })
+    }
+
+    fn sibling(&self, cpu: usize) -> Option<(u64, u64)> {
+        let from = self.cpus.load(cpu, word!(CpuSlot, sibling_busy));
+        let sibling = self.cpus.load(cpu, word!(CpuSlot, sibling)).checked_sub(1).filter(|_| from != 0)?;
+        Some((from, self.cpus.load(usize::try_from(sibling).ok()?, word!(CpuSlot, busy_word))))
+    }
+
+    fn wait(&self, cpu: usize) -> Option<Wait> {
+        let load = |word| self.cpus.load(cpu, word);
+        let state = load(word!(CpuSlot, wait_state));
+        (state != 0).then(|| Wait {
+            key: WorkKey(load(word!(CpuSlot, wait_key))),
+            state,
+            until: load(word!(CpuSlot, wait_until)),
+            end: load(word!(CpuSlot, wait_end)),
         })
     }
 

@@ -24,12 +24,14 @@ use super::{
 };
 use crate::{samples::TimeReading, units::Nanos};
 
-type Overflow = PerCpuHashMap<MapData, u64, [u64; 3]>;
+type Overflow = PerCpuHashMap<MapData, u64, [u64; 4]>;
 
 /// The maps of `sched_switch`.
 pub struct TimeMaps {
     pub(super) cpus: Mapped<CpuSlot>,
     pub(super) times: Mapped<TimeSet>,
+    /// One word where no CPU has a sibling.
+    pub(super) shared: Mapped<u64>,
     pub(super) moves: Mapped<CpuMoves>,
     lost: Mapped<u64>,
     pub(super) costs: Mapped<CpuCost>,
@@ -48,6 +50,7 @@ pub struct TimeMaps {
 pub(super) struct Maps {
     pub(super) cpus: Mapped<CpuSlot>,
     pub(super) times: Mapped<TimeSet>,
+    pub(super) shared: Mapped<u64>,
     pub(super) moves: Mapped<CpuMoves>,
     pub(super) lost: Mapped<u64>,
     pub(super) costs: Mapped<CpuCost>,
@@ -62,6 +65,8 @@ pub struct CpuTotals {
     pub cpu: u32,
     /// `None`: no switch seen yet.
     pub busy_idle: Option<(Nanos, Nanos)>,
+    /// Of busy, while the sibling was busy, too.
+    pub shared: Nanos,
 }
 
 /// One reading of all CPUs.
@@ -95,9 +100,20 @@ const LOOK_UP: u64 = 5_000;
 
 impl TimeMaps {
     pub(super) fn new(maps: Maps) -> Self {
-        let Maps { cpus, times, moves, lost, costs, overflow, data } = maps;
+        let Maps { cpus, times, shared, moves, lost, costs, overflow, data } = maps;
         let reached = vec![0; cpus.len()];
-        Self { cpus, times, moves, lost, costs, overflow, reached, stopped: BTreeMap::new(), torn: 0, _data: data }
+        let stopped = BTreeMap::new();
+        Self { cpus, times, shared, moves, lost, costs, overflow, reached, stopped, torn: 0, _data: data }
+    }
+
+    /// Tells each CPU which other one shares its core.
+    pub fn set_siblings(&self, siblings: &BTreeMap<u32, u32>) {
+        for (number, cpu) in (0u32..).zip(0..self.cpus.len()) {
+            if let Some(word) = self.cpus.word(cpu, word!(CpuSlot, sibling)) {
+                let sibling = siblings.get(&number).map_or(0, |sibling| u64::from(*sibling) + 1);
+                word.store(sibling, std::sync::atomic::Ordering::Release);
+            }
+        }
     }
 
     /// Asks each CPU for a clock pair at its next switch.
@@ -156,7 +172,7 @@ impl TimeMaps {
             let (slot, entries) = self.read_cpu(cpu, &|| if is_running { monotonic() } else { Nanos(0) });
             match slot {
                 Some(slot) => self.finish(number, &slot.back_at(as_of(number)), entries, &mut reading),
-                None => reading.cpus.push(CpuTotals { cpu: number, busy_idle: None }),
+                None => reading.cpus.push(CpuTotals { cpu: number, busy_idle: None, shared: Nanos(0) }),
             }
         }
         self.ask_for_clock_pairs();
@@ -170,8 +186,9 @@ impl TimeMaps {
             let is_running = self.is_running(number, &is_online);
             let slot = self.slot(cpu, || if is_running { monotonic() } else { Nanos(0) });
             let slot = slot.filter(|slot| slot.last != 0);
-            let busy_idle = slot.map(|slot| self.busy_idle(number, &slot));
-            CpuTotals { cpu: number, busy_idle: busy_idle.map(|(busy, idle, _)| (Nanos(busy), Nanos(idle))) }
+            slot.map_or(CpuTotals { cpu: number, busy_idle: None, shared: Nanos(0) }, |slot| {
+                self.totals_of(number, &slot).0
+            })
         });
         let totals = totals.collect();
         self.ask_for_clock_pairs();
@@ -228,22 +245,21 @@ impl TimeMaps {
 
     /// Adds the open slice and the per-CPU words to what the table held.
     fn finish(&mut self, cpu: u32, slot: &Slot, mut entries: Entries, reading: &mut TimesReading) {
-        let (busy, idle, until) = self.busy_idle(cpu, slot);
-        for (key, time) in [(WorkKey::KERNEL, slot.kernel), (WorkKey::NOBODY, slot.nobody), (WorkKey::REST, slot.rest)]
-        {
-            if time > 0 || slot.key == key {
-                entries.push(key, time, [0; 16]);
+        let (totals, until) = self.totals_of(cpu, slot);
+        for (key, slices) in slot.special {
+            if slices.0 > 0 || slot.key == key {
+                entries.push(key, slices, [0; 16]);
             }
         }
         if slot.key != WorkKey::IDLE {
             slot.open_parts(until).into_iter().for_each(|(key, open)| entries.add(key, open));
         }
-        reading.cpus.push(CpuTotals { cpu, busy_idle: Some((Nanos(busy), Nanos(idle))) });
+        reading.cpus.push(totals);
         reading.times.append(&mut entries.into_list());
     }
 
-    /// Busy and idle time with the open slice, and the instant of the run-queue clock up to which that is.
-    fn busy_idle(&mut self, cpu: u32, slot: &Slot) -> (u64, u64, u64) {
+    /// Totals with the open slice, and the instant of the run-queue clock up to which they are.
+    fn totals_of(&mut self, cpu: u32, slot: &Slot) -> (CpuTotals, u64) {
         let index = cpu as usize;
         let reached = self.reached.get(index).copied().unwrap_or(0);
         let now = slot.now.max(slot.last).max(reached);
@@ -251,7 +267,10 @@ impl TimeMaps {
             *reached = now;
         }
         let open = now - slot.last;
-        if slot.key == WorkKey::IDLE { (slot.busy, slot.idle + open, now) } else { (slot.busy + open, slot.idle, now) }
+        let (busy, idle) =
+            if slot.key == WorkKey::IDLE { (slot.busy, slot.idle + open) } else { (slot.busy + open, slot.idle) };
+        let shared = Nanos(slot.shared + slot.open_overlap(now));
+        (CpuTotals { cpu, busy_idle: Some((Nanos(busy), Nanos(idle))), shared }, now)
     }
 
     fn scan(&self, cpu: usize, entries: &mut Entries) {
@@ -260,7 +279,8 @@ impl TimeMaps {
             for way in 0..TIME_WAYS {
                 let key = WorkKey(self.time_word(set, way, word!(TimeSlot, key)));
                 if key != WorkKey::IDLE {
-                    entries.push(key, self.time_word(set, way, word!(TimeSlot, time)), self.comm(set, way));
+                    let time = self.time_word(set, way, word!(TimeSlot, time));
+                    entries.push(key, (time, self.shared_of(set, way)), self.comm(set, way));
                 }
             }
         }
@@ -268,6 +288,11 @@ impl TimeMaps {
 
     pub(super) fn time_word(&self, set: usize, way: usize, word: usize) -> u64 {
         self.times.load(set, way * size_of::<TimeSlot>() / 8 + word)
+    }
+
+    /// 0 where no CPU has a sibling.
+    fn shared_of(&self, set: usize, way: usize) -> u64 {
+        if self.shared.len() > 1 { self.shared.load(set * TIME_WAYS + way, 0) } else { 0 }
     }
 
     fn comm(&self, set: usize, way: usize) -> [u8; 16] {
@@ -282,7 +307,8 @@ impl TimeMaps {
         let found = (0..TIME_WAYS).find(|way| self.time_word(set, *way, word!(TimeSlot, key)) == key.0);
         if let Some(way) = found.filter(|_| key != WorkKey::IDLE) {
             let time = Nanos(self.time_word(set, way, word!(TimeSlot, time)));
-            return Some(TimeReading { cpu: number, key, time, shared: Nanos(0), comm: self.comm(set, way) });
+            let shared = Nanos(self.shared_of(set, way));
+            return Some(TimeReading { cpu: number, key, time, shared, comm: self.comm(set, way) });
         }
         if self.lost(Program::Sched, Reason::Busy) == 0 {
             return None;
@@ -309,8 +335,8 @@ impl TimeMaps {
     }
 }
 
-fn overflow_reading(cpu: u32, key: WorkKey, &[time, a, b]: &[u64; 3]) -> TimeReading {
-    TimeReading { cpu, key, time: Nanos(time), shared: Nanos(0), comm: join(a, b) }
+fn overflow_reading(cpu: u32, key: WorkKey, &[time, a, b, shared]: &[u64; 4]) -> TimeReading {
+    TimeReading { cpu, key, time: Nanos(time), shared: Nanos(shared), comm: join(a, b) }
 }
 
 fn join(a: u64, b: u64) -> [u8; 16] {

@@ -28,6 +28,13 @@ impl<'a> Btf<'a> {
         self.members(name, [path]).map(|[member]| member)
     }
 
+    /// A bit field of one bit: the byte that holds it, from the start of the struct, and the bit in it.
+    pub fn bit(&self, name: &str, path: &str) -> Result<(u32, u32), LookupError> {
+        let mut walk = Walk::new(self, name);
+        let answers = self.named(Kind::Struct, name).map(|(_, root)| walk.bit(root, path).map_err(|error| (0, error)));
+        agreed(name, answers)?.ok_or_else(|| LookupError::NoStruct { name: name.to_owned() })
+    }
+
     /// Members of a struct, in the order asked for, all from one type.
     ///
     /// A path names a member ("pid") or a member of an embedded struct ("`se.cfs_rq`"); anonymous
@@ -71,6 +78,17 @@ pub(super) fn agreed<T: PartialEq>(
         (None, Some((_, error))) => Err(error),
         (answer, _) => Ok(answer),
     }
+}
+
+/// Where a path leads.
+struct Place<'a> {
+    /// From the start of the outermost struct.
+    bits: u64,
+    ty: Option<Type<'a>>,
+    /// It is a bit field of either kind.
+    is_field: bool,
+    /// Of a bit field, bits; 0 of the old kind.
+    width: u32,
 }
 
 /// One lookup: follows types within a budget.
@@ -137,17 +155,7 @@ impl<'b, 'a> Walk<'b, 'a> {
     }
 
     fn member(&mut self, root: Type<'a>, path: &str) -> Result<Member<'a>, LookupError> {
-        let (mut bits, mut ty, mut is_field) = (0_u64, Some(root), false);
-        for part in path.split('.') {
-            let found = match ty {
-                Some(outer) if !part.is_empty() => self.find(outer, part, 0)?,
-                _ => None,
-            };
-            let (offset, member) = found.ok_or_else(|| self.no_member(path))?;
-            bits = bits.saturating_add(offset);
-            ty = self.resolve(member.type_id)?;
-            is_field = member.bit_width != 0 || ty.and_then(Type::int).is_some_and(|int| !int.whole);
-        }
+        let Place { bits, ty, is_field, .. } = self.place(root, path)?;
         if is_field || bits % 8 != 0 {
             return Err(self.unreadable(path, "a bit field"));
         }
@@ -155,6 +163,32 @@ impl<'b, 'a> Walk<'b, 'a> {
         let inside = |offset: &u32| offset.checked_add(size).is_some_and(|end| end <= root.value);
         let offset = u32::try_from(bits / 8).ok().filter(inside).ok_or_else(|| self.outside(path))?;
         Ok(Member { offset, size, pointee: self.pointee(ty)? })
+    }
+
+    fn bit(&mut self, root: Type<'a>, path: &str) -> Result<(u32, u32), LookupError> {
+        let Place { bits, width, .. } = self.place(root, path)?;
+        if width != 1 {
+            return Err(self.unreadable(path, "not a single bit"));
+        }
+        let byte = u32::try_from(bits / 8).ok().filter(|byte| *byte < root.value);
+        Ok((byte.ok_or_else(|| self.outside(path))?, 1 << (bits % 8)))
+    }
+
+    /// Follows a path from a struct.
+    fn place(&mut self, root: Type<'a>, path: &str) -> Result<Place<'a>, LookupError> {
+        let mut place = Place { bits: 0, ty: Some(root), is_field: false, width: 0 };
+        for part in path.split('.') {
+            let found = match place.ty {
+                Some(outer) if !part.is_empty() => self.find(outer, part, 0)?,
+                _ => None,
+            };
+            let (offset, member) = found.ok_or_else(|| self.no_member(path))?;
+            place.bits = place.bits.saturating_add(offset);
+            place.ty = self.resolve(member.type_id)?;
+            place.is_field = member.bit_width != 0 || place.ty.and_then(Type::int).is_some_and(|int| !int.whole);
+            place.width = member.bit_width;
+        }
+        Ok(place)
     }
 
     /// A member by name, also inside anonymous structs and unions, with its offset in bits.

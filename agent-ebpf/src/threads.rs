@@ -1,0 +1,366 @@
+//! Where threads are while they are not on a CPU, at level full: off-CPU time by state, waits for a CPU, switches.
+//!
+//! A thread that leaves is noted by its id, with its state and the key under which that is booked. When it comes back the wait
+//! is only noted in the CPU's slot; it is booked when the thread leaves again, together with its slice: so each switch looks
+//! one workload up, not two. The reader books what is noted by itself.
+//!
+//! When a sleeper was woken, nobody needs to tell: the scheduler keeps how long a task has waited for a CPU in all
+//! (`run_delay`, which also has waits on queues it was pulled from), and since when it does now (`last_queued`).
+
+use core::ptr::{addr_of_mut, read_volatile, write_volatile};
+
+use aya_ebpf::programs::BtfTracePointContext;
+use wattrace_common::{
+    limits::{OFF_SETS, THREAD_ROWS},
+    loss::{Program, Reason},
+    sched::{CpuSlot, WAIT_NEW, WorkKey},
+    threads::{
+        Histograms, NO_HISTOGRAMS, OFF_BUCKETS, OFF_SCALE, OffThread, REASONS, STATES, State, ThreadSlot, WAIT_BUCKETS,
+        WAIT_SCALE, bucket,
+    },
+};
+
+use crate::{
+    kernel::*,
+    loss,
+    maps::{FREE_ROWS, HISTOGRAM_ROW, HISTOGRAMS, MORE_OFF, OFF_THREADS, OVER_THREADS, THREADS},
+    moves::step32,
+    sched::{Left, publish},
+    slices::{NO_ROW, add, row_of},
+};
+
+const TASK_UNINTERRUPTIBLE: u32 = 0x2;
+const STOPPED_OR_TRACED: u32 = 0x4 | 0x8;
+const TASK_DEAD: u32 = 0x80;
+const TASK_NOLOAD: u32 = 0x400;
+const TASK_RTLOCK_WAIT: u32 = 0x1000;
+
+/// The task that ran leaves: what it waited for before is booked, and where it goes to begins.
+#[inline(always)]
+pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left: &Left, now: u64, prev: Kptr) {
+    if slot.wait_state != 0 {
+        settle(cpu, left.row, left.key.0);
+    }
+    let pid: u32 = prev.read(&TASK_PID);
+    if pid == 0 {
+        return;
+    }
+    if left.is_unreported {
+        came_unreported(slot, cpu, left, prev, pid);
+    }
+    let is_preempted = ctx.arg::<u64>(0) & 0xff != 0;
+    let state = state_of(ctx, prev);
+    let is_runnable = is_preempted || state == 0;
+    let Some(threads) = thread_slot(slot, cpu, left.row, left.key) else { return };
+    // SAFETY: this CPU's own row.
+    add(
+        unsafe { if is_runnable { addr_of_mut!((*threads).involuntary) } else { addr_of_mut!((*threads).voluntary) } },
+        1,
+    );
+    if !is_runnable && state & TASK_DEAD != 0 {
+        return forget(pid);
+    }
+    let to = if is_runnable { State::Runnable } else { blocked(state, prev) };
+    let Some(off) = place_of(pid) else {
+        loss::count(cpu, Program::Sched, Reason::NoThread);
+        return;
+    };
+    // SAFETY: the place is this thread's own, and who lets it on another CPU comes after this; the row is this CPU's.
+    unsafe {
+        write_volatile(addr_of_mut!((*off).since), now);
+        write_volatile(addr_of_mut!((*off).key), left.key.0);
+        if HAVE_QUEUED.load() == 1 {
+            write_volatile(addr_of_mut!((*off).delay), prev.read(&TASK_RUN_DELAY));
+        }
+        write_volatile(addr_of_mut!((*off).state), to as u32 + 1);
+        enter(threads, to as usize, now);
+    }
+}
+
+/// The state of the task that leaves, where it is not still to run.
+#[inline(always)]
+fn state_of(ctx: &BtfTracePointContext, prev: Kptr) -> u32 {
+    if SWITCH_ARGS.load() >= 4 {
+        return ctx.arg::<u64>(3) as u32;
+    }
+    if STATE_BYTES.load() == 8 { prev.read::<u64>(&TASK_STATE) as u32 } else { prev.read(&TASK_STATE) }
+}
+
+/// What a task waits for that is not to run.
+#[inline(always)]
+fn blocked(state: u32, task: Kptr) -> State {
+    if u32::from(task.read::<u8>(&TASK_IN_IOWAIT)) & IN_IOWAIT_MASK.load() != 0 {
+        return State::IoWait;
+    }
+    if state & STOPPED_OR_TRACED != 0 {
+        return State::Stopped;
+    }
+    // Without load it is an idle kernel thread. What is neither is parked or frozen: it sleeps, too.
+    let is_uninterruptible = state & (TASK_UNINTERRUPTIBLE | TASK_RTLOCK_WAIT) != 0 && state & TASK_NOLOAD == 0;
+    if is_uninterruptible { State::Uninterruptible } else { State::Sleeping }
+}
+
+/// # Safety
+/// `threads` is this CPU's own row, and `state` one of its states.
+#[inline(always)]
+unsafe fn enter(threads: *mut ThreadSlot, state: usize, now: u64) {
+    // SAFETY: as the caller says.
+    unsafe {
+        add(addr_of_mut!((*threads).acc).cast::<u64>().add(state), now.wrapping_neg());
+        let count = addr_of_mut!((*threads).count).cast::<u32>().add(state);
+        write_volatile(count, read_volatile(count).wrapping_add(1));
+    }
+}
+
+/// A task came in by a switch that was not reported: its wait ended when its slice began.
+#[inline(never)]
+fn came_unreported(slot: &mut CpuSlot, cpu: u32, left: &Left, prev: Kptr, pid: u32) {
+    if slot.last == 0 {
+        return;
+    }
+    switch_in(slot, cpu, slot.last, prev, pid, left.key);
+    if slot.wait_state == WAIT_NEW {
+        // It was noted as being on a CPU: when it left meanwhile is not known.
+        publish(&mut slot.wait_state, 0);
+    } else {
+        settle(cpu, left.row, left.key.0);
+    }
+}
+
+/// A task comes in: its wait is noted.
+#[inline(always)]
+pub fn switch_in(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr, pid: u32, key: WorkKey) {
+    if pid == 0 {
+        return;
+    }
+    let queued: u64 = if HAVE_QUEUED.load() == 1 { next.read(&TASK_LAST_QUEUED) } else { 0 };
+    let is_queued = queued != 0 && queued <= now;
+    let waits = if is_queued { now - queued } else { 0 };
+    let Some(off) = find(pid) else { return note(slot, key.0, WAIT_NEW, now - waits, now - waits, now) };
+    // SAFETY: the place is this thread's own.
+    let (state, since, of, delay) = unsafe {
+        let state = read_volatile(addr_of_mut!((*off).state));
+        write_volatile(addr_of_mut!((*off).state), 0);
+        (state, (*off).since, (*off).key, (*off).delay)
+    };
+    if state == 0 {
+        return note(slot, key.0, WAIT_NEW, now - waits, now - waits, now);
+    }
+    if since > now {
+        loss::count(cpu, Program::Sched, Reason::ClockBack);
+        return note(slot, of, u64::from(state), now, now, now);
+    }
+    let mut waited = 0;
+    if HAVE_QUEUED.load() == 1 && state != State::Runnable as u32 + 1 {
+        waited = waits + next.read::<u64>(&TASK_RUN_DELAY).wrapping_sub(delay);
+        if waited > now - since {
+            waited = now - since;
+        }
+    }
+    note(slot, of, u64::from(state), since, now - waited, now);
+}
+
+#[inline(always)]
+fn note(slot: &mut CpuSlot, key: u64, state: u64, since: u64, until: u64, end: u64) {
+    publish(&mut slot.wait_key, key);
+    publish(&mut slot.wait_since, since);
+    publish(&mut slot.wait_until, until);
+    publish(&mut slot.wait_end, end);
+    publish(&mut slot.wait_state, state);
+}
+
+/// Books the wait that is noted in the slot; `row` is that of `key` on this CPU.
+///
+/// It takes numbers only, so that the kernel verifies it once and by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn settle(cpu: u32, row: u32, key: u64) -> u32 {
+    let Some(slot) = crate::maps::CPUS.get_ptr_mut(cpu) else { return 0 };
+    // SAFETY: this CPU's own slot, as in `sched_switch`.
+    let slot = unsafe { &mut *slot };
+    let (state, of) = (slot.wait_state, WorkKey(slot.wait_key));
+    let (since, until, end) = (slot.wait_since, slot.wait_until, slot.wait_end);
+    publish(&mut slot.wait_state, 0);
+    let row = if of.0 == key { row } else { row_of(slot, cpu, of) };
+    let Some(threads) = thread_slot(slot, cpu, row, of) else { return 0 };
+    // SAFETY: this CPU's own row; states are checked to be some.
+    unsafe {
+        add(addr_of_mut!((*threads).acc).cast::<u64>(), end.wrapping_sub(until));
+        let at = state.wrapping_sub(1);
+        let waited = if at == State::Runnable as u64 { end - since } else { end - until };
+        add(addr_of_mut!((*threads).waited), waited);
+        let rows = read_volatile(addr_of_mut!((*threads).histograms));
+        if at < STATES.len() as u64 {
+            add(addr_of_mut!((*threads).acc).cast::<u64>().add(at as usize), until);
+            let count = addr_of_mut!((*threads).count).cast::<u32>().add(at as usize);
+            write_volatile(count, read_volatile(count).wrapping_sub(1));
+        }
+        if at < REASONS as u64 {
+            add(addr_of_mut!((*threads).off).cast::<u64>().add(at as usize), until - since);
+            count_duration(cpu, rows, 1 + at as u32, until - since);
+        }
+        count_duration(cpu, rows, 0, waited);
+    }
+    0
+}
+
+/// Counts a duration in a row of histograms: of waits for a CPU, or of time off it by state.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count_duration(cpu: u32, rows: u32, which: u32, nanos: u64) -> u32 {
+    if rows == NO_HISTOGRAMS {
+        return 0;
+    }
+    let stripes = STRIPES.load();
+    let Some(histograms) = HISTOGRAMS.get_ptr_mut((rows - 1) * stripes + (cpu & (stripes - 1))) else { return 0 };
+    let at = if which == 0 {
+        bucket(nanos, WAIT_SCALE, WAIT_BUCKETS)
+    } else {
+        WAIT_BUCKETS + (which as usize - 1) * OFF_BUCKETS + bucket(nanos, OFF_SCALE, OFF_BUCKETS)
+    };
+    if at >= size_of::<Histograms>() / 4 {
+        return 0;
+    }
+    // SAFETY: inside the row.
+    let word = unsafe { histograms.cast::<u32>().add(at) };
+    if stripes < POSSIBLE_CPUS.load() {
+        // SAFETY: a word of a map value.
+        unsafe { step32(word) };
+    } else {
+        // SAFETY: this CPU's own.
+        unsafe { write_volatile(word, read_volatile(word).wrapping_add(1)) };
+    }
+    0
+}
+
+/// The sums of a key on this CPU: `row` of the array, or those beside its overflow.
+#[inline(always)]
+fn thread_slot(slot: &mut CpuSlot, cpu: u32, row: u32, key: WorkKey) -> Option<*mut ThreadSlot> {
+    if row != NO_ROW {
+        return THREADS.get_ptr_mut(cpu * THREAD_ROWS + row);
+    }
+    over_slot(slot, cpu, key)
+}
+
+#[inline(never)]
+fn over_slot(slot: &mut CpuSlot, cpu: u32, key: WorkKey) -> Option<*mut ThreadSlot> {
+    // Where the slice was not booked, the row was not looked up either.
+    let row = row_of(slot, cpu, key);
+    if row != NO_ROW {
+        return THREADS.get_ptr_mut(cpu * THREAD_ROWS + row);
+    }
+    if let Some(threads) = OVER_THREADS.get_ptr_mut(key.0) {
+        return Some(threads);
+    }
+    let fresh = ThreadSlot { histograms: rows_of(cpu, key.0), ..NOTHING };
+    if OVER_THREADS.insert(key.0, fresh, 0).is_err() {
+        loss::count(cpu, Program::Sched, Reason::NoThread);
+    }
+    OVER_THREADS.get_ptr_mut(key.0)
+}
+
+const NOTHING: ThreadSlot = ThreadSlot {
+    acc: [0; STATES.len()],
+    count: [0; STATES.len()],
+    histograms: NO_HISTOGRAMS,
+    voluntary: 0,
+    involuntary: 0,
+    waited: 0,
+    off: [0; REASONS],
+    reserved: 0,
+};
+
+/// A row of the table was claimed, whose sums are zero: it gets its histograms.
+#[inline(always)]
+pub fn claim_row(cpu: u32, row: u32, key: u64) {
+    if let Some(threads) = THREADS.get_ptr_mut(cpu * THREAD_ROWS + row) {
+        let rows = rows_of(cpu, key);
+        // SAFETY: this CPU's own row.
+        unsafe { write_volatile(addr_of_mut!((*threads).histograms), rows) };
+    }
+}
+
+/// The row of histograms of a key plus one, taken from the stack where it has none; [`NO_HISTOGRAMS`] where none is left.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn rows_of(cpu: u32, key: u64) -> u32 {
+    // SAFETY: a row is a number that is only ever written once.
+    if let Some(row) = unsafe { HISTOGRAM_ROW.get(key) } {
+        return *row + 1;
+    }
+    let Ok(Some(row)) = FREE_ROWS.pop() else {
+        loss::count(cpu, Program::Sched, Reason::NoHistograms);
+        return NO_HISTOGRAMS;
+    };
+    const ONLY_NEW: u64 = 1;
+    if HISTOGRAM_ROW.insert(key, row, ONLY_NEW).is_ok() {
+        return row + 1;
+    }
+    // Another CPU was faster.
+    let _ = FREE_ROWS.push(row, 0);
+    // SAFETY: as above.
+    unsafe { HISTOGRAM_ROW.get(key) }.map_or(NO_HISTOGRAMS, |row| *row + 1)
+}
+
+/// The place of a thread, if it has one.
+#[inline(always)]
+fn find(pid: u32) -> Option<*mut OffThread> {
+    let set = OFF_THREADS.get_ptr_mut(pid & (OFF_SETS - 1))?;
+    for way in 0..2 {
+        // SAFETY: inside the set.
+        let off = unsafe { addr_of_mut!((*set).ways).cast::<OffThread>().add(way) };
+        // SAFETY: likewise.
+        if unsafe { read_volatile(addr_of_mut!((*off).pid)) } == pid {
+            return Some(off);
+        }
+    }
+    MORE_OFF.get_ptr_mut(pid)
+}
+
+/// The place of a thread, claimed where it has none; `None`: there is no room.
+#[inline(always)]
+fn place_of(pid: u32) -> Option<*mut OffThread> {
+    if let Some(off) = find(pid) {
+        return Some(off);
+    }
+    claim(pid)
+}
+
+#[inline(never)]
+fn claim(pid: u32) -> Option<*mut OffThread> {
+    let set = OFF_THREADS.get_ptr_mut(pid & (OFF_SETS - 1))?;
+    for way in 0..2 {
+        // SAFETY: inside the set.
+        let off = unsafe { addr_of_mut!((*set).ways).cast::<OffThread>().add(way) };
+        // SAFETY: likewise.
+        unsafe {
+            if read_volatile(addr_of_mut!((*off).pid)) == 0 {
+                write_volatile(addr_of_mut!((*off).state), 0);
+                write_volatile(addr_of_mut!((*off).pid), pid);
+                return Some(off);
+            }
+        }
+    }
+    let fresh = OffThread { pid, state: 0, since: 0, key: 0, delay: 0 };
+    MORE_OFF.insert(pid, fresh, 0).ok()?;
+    MORE_OFF.get_ptr_mut(pid)
+}
+
+/// A thread is dead: its place is free.
+#[inline(never)]
+fn forget(pid: u32) {
+    let Some(set) = OFF_THREADS.get_ptr_mut(pid & (OFF_SETS - 1)) else { return };
+    for way in 0..2 {
+        // SAFETY: inside the set.
+        let off = unsafe { addr_of_mut!((*set).ways).cast::<OffThread>().add(way) };
+        // SAFETY: likewise.
+        unsafe {
+            if read_volatile(addr_of_mut!((*off).pid)) == pid {
+                write_volatile(addr_of_mut!((*off).state), 0);
+                write_volatile(addr_of_mut!((*off).pid), 0);
+                return;
+            }
+        }
+    }
+    let _ = MORE_OFF.remove(pid);
+}
