@@ -9,7 +9,7 @@ use crate::{
         reserved::IdlePolicy,
     },
     carbon::footprint::{Factors, Footprint},
-    samples::{EnergySource, ZoneKey, ZoneKind, usage::UsageSample, zone::ZoneSample},
+    samples::{EnergySource, ZoneKey, ZoneKind, threads::MachineThreads, usage::UsageSample, zone::ZoneSample},
     units::{Microjoules, Nanos},
 };
 
@@ -24,6 +24,8 @@ pub struct Report<'a> {
     pub footprint: &'a Footprint,
     /// What turned joules into grams.
     pub factors: &'a Factors,
+    /// The machine's threads; `None`: they are not counted.
+    pub threads: Option<MachineThreads>,
     /// Idle floors in use.
     pub floors: &'a BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out: shown, never added.

@@ -21,10 +21,11 @@ use crate::{
     clock,
     config::Config,
     identity::{Registry, Triplet},
-    probes::{cgroupfs, host},
+    probes::{cgroupfs, host, procfs},
     samples::{
         ZoneKey,
         load::LoadTracker,
+        threads::{MachineThreads, ThreadsTracker},
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
@@ -91,6 +92,8 @@ pub struct Interval {
     pub attribution: Attribution,
     /// And in grams.
     pub footprint: Footprint,
+    /// The machine's threads; `None`: they are not counted.
+    pub threads: Option<MachineThreads>,
     /// The idle floors that were used.
     pub floors: BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out.
@@ -117,6 +120,7 @@ pub struct Pipeline {
     registry: Registry,
     own: Own,
     usage: UsageTracker,
+    threads: ThreadsTracker,
     load: LoadTracker,
     zones: ZoneTracker,
     watch: Watch,
@@ -129,7 +133,7 @@ pub struct Pipeline {
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
     filled: f64,
-    /// Workloads by the last interval in which they ran, or had reserved CPUs.
+    /// Workloads by the last interval in which they ran, or had threads or reserved CPUs.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
 }
@@ -178,6 +182,7 @@ impl Pipeline {
             stages: Stages::default(),
             own: Own::begin(),
             usage: UsageTracker::default(),
+            threads: ThreadsTracker::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
@@ -209,6 +214,7 @@ impl Pipeline {
             cgroup: None,
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
+            threads: None,
         }
     }
 
@@ -280,6 +286,7 @@ impl Pipeline {
         let (glance, metered) = self.glance(true)?;
         let reading = self.sources.read(glance, |place| metered.at(place))?;
         self.usage.observe(&reading);
+        self.threads.observe(&reading);
         Ok(())
     }
 
@@ -293,7 +300,8 @@ impl Pipeline {
         self.stages.begin(clock::monotonic());
         let usage = self.usage.close();
         let zones = self.zones.close();
-        let (entries, times, reserved) = self.identify(&usage);
+        let threads = self.threads.close();
+        let (entries, times, reserved) = self.identify(&usage, threads.as_ref());
         let by_place = Usage { busy: usage.busy.clone(), work: times };
         let floors = self.floors(&zones);
         let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
@@ -310,9 +318,11 @@ impl Pipeline {
         self.note_seen(&entries);
         self.registry.expire(usage.to.monotonic);
         let own = self.own_energy(&usage, &attribution, &entries);
+        let alive = || procfs::threads(&self.sources.root).ok();
+        let threads = threads.map(|threads| threads.machine(usage.span(), alive()));
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
-        Interval { usage, attribution, footprint, floors, hardware, own, meter: self.watch.close() }
+        Interval { usage, attribution, footprint, threads, floors, hardware, own, meter: self.watch.close() }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

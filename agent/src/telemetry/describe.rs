@@ -20,7 +20,9 @@ use crate::{
     attribution::{books::Attribution, ledger::Ledger, reserved::IdlePolicy},
     carbon::footprint::{Factors, Footprint},
     identity::{Kind, Triplet, Workload},
-    samples::{EnergySource, Instant, ZoneInfo, ZoneKind, usage::UsageSample, zone::ZoneSample},
+    samples::{
+        EnergySource, Instant, ZoneInfo, ZoneKind, threads::MachineThreads, usage::UsageSample, zone::ZoneSample,
+    },
     units::{Microjoules, Nanos},
 };
 
@@ -41,6 +43,8 @@ pub struct View<'a> {
     pub attribution: &'a Attribution,
     /// And in grams.
     pub footprint: &'a Footprint,
+    /// The machine's threads; `None`: they are not counted.
+    pub threads: Option<MachineThreads>,
     /// Zones that contain, or lie inside, one that is shared out.
     pub hardware: &'a [ZoneSample],
     /// Totals, the interval among them.

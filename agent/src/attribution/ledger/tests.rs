@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod idle;
+mod threads;
 mod world;
 
 /// Eight cgroups, five workloads: a service is restarted, and comes back as another cgroup.
@@ -32,7 +33,13 @@ fn workload(cgroup: u64) -> Arc<Workload> {
 fn entry(cgroup: u64, cpu: u64) -> Entry {
     let seen = (cgroup > 0).then(|| Cgroup { id: cgroup, path: format!("/{cgroup}") });
     // A third of a nanogram per nanosecond has no short decimal form.
-    Entry { workload: workload(cgroup), cgroup: seen, cpu: Nanos(cpu), operational: Grams(cpu as f64 / 3e9) }
+    Entry {
+        workload: workload(cgroup),
+        cgroup: seen,
+        cpu: Nanos(cpu),
+        operational: Grams(cpu as f64 / 3e9),
+        threads: None,
+    }
 }
 
 const PACKAGE: ZoneKey = ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(0) };
@@ -326,14 +333,15 @@ fn account() -> impl Strategy<Value = Account> {
     let by_kind =
         || prop::collection::btree_map(zone_key().prop_map(|key| key.kind), whole().prop_map(Microjoules), 0..4);
     let grams = prop::num::f64::POSITIVE | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    let all = (workload, cgroup, whole(), by_kind(), grams, by_kind());
-    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle)| Account {
+    let all = (workload, cgroup, whole(), by_kind(), grams, by_kind(), prop::option::of(threads::any_use()));
+    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle, threads)| Account {
         workload,
         cgroup,
         cpu: Nanos(cpu),
         energy,
         operational: Grams(grams.abs()),
         idle,
+        threads: threads.map(Box::new),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::{
         ledger::{Cgroup, Entry},
     },
     carbon::{footprint::footprint, intensity, operational::Pue},
-    samples::{Place, Scope, ZoneKey, zone::UnknownReason},
+    samples::{Place, Scope, ZoneKey, threads::ThreadUse, zone::UnknownReason},
     units::{Grams, MicroCpus, Watts},
 };
 
@@ -66,6 +66,7 @@ pub(super) struct Machine {
     pub(super) factors: Factors,
     pub(super) health: Health,
     pub(super) own: Option<Microjoules>,
+    pub(super) threads: Option<MachineThreads>,
 }
 
 /// What happens in an interval.
@@ -81,6 +82,8 @@ pub(super) struct Step {
     pub(super) nobody: u64,
     /// What each has reserved; empty: idle is the node's.
     pub(super) reserved: Vec<MicroCpus>,
+    /// What the threads of each did.
+    pub(super) threads: Option<ThreadUse>,
 }
 
 impl Step {
@@ -92,7 +95,7 @@ impl Step {
 impl Machine {
     pub(super) fn new() -> Self {
         let (ledger, telemetry) = (Ledger::default(), Telemetry::new(instant(0)));
-        Self { seconds: 0, ledger, telemetry, factors: factors(), health: Health::default(), own: None }
+        Self { seconds: 0, ledger, telemetry, factors: factors(), health: Health::default(), own: None, threads: None }
     }
 
     /// Tells an interval, and retires whom it says.
@@ -116,6 +119,7 @@ impl Machine {
             usage: &UsageSample { from, to, cpus: 2, busy: usage.busy, ..UsageSample::default() },
             attribution: &attribution,
             footprint: &footprint,
+            threads: self.threads,
             hardware: &hardware,
             ledger: &self.ledger,
             factors: &self.factors,
@@ -136,6 +140,7 @@ impl Machine {
             cgroup,
             cpu: Nanos(one + other),
             operational: *grams,
+            threads: step.threads.clone(),
         };
         // Whoever has reserved CPUs is there, whether anybody knows that it ran.
         let mut time = step.time.clone();
@@ -148,6 +153,7 @@ impl Machine {
             cgroup: None,
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
+            threads: None,
         };
         self.ledger.post(attribution, &entries, &nobody);
     }
@@ -173,7 +179,7 @@ fn usage(step: &Step) -> Usage {
 
 pub(super) fn busy() -> Step {
     let energy = vec![Some(90_000_000), Some(60_000_000), Some(15_000_000), Some(30_000_000), Some(200_000_000)];
-    Step { energy, time: vec![(1_000_000_000, 0); 5], live: vec![true; 5], nobody: 0, reserved: Vec::new() }
+    Step { energy, time: vec![(1_000_000_000, 0); 5], live: vec![true; 5], nobody: 0, ..Step::default() }
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -185,6 +191,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     strategy.prop_map(|(energy, time, live, nobody, reserved)| {
         // The dead do not run.
         let time = time.into_iter().zip(&live).map(|(time, live)| if *live { time } else { (0, 0) }).collect();
-        Step { energy, time, live, nobody, reserved }
+        Step { energy, time, live, nobody, reserved, threads: None }
     })
 }
