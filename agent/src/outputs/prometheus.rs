@@ -18,9 +18,9 @@ use crate::{
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Histograms of workloads have a bucket per doubling: every bucket is a line, and there can be thousands of these
-/// histograms. Over OTLP, where empty buckets cost nothing, they are as fine as they were counted.
-const WORKLOAD_SCALE: i32 = 0;
+/// By how much the scale of a workload's histograms is lowered: four buckets become one. Every bucket is a line, and there
+/// can be thousands of these histograms. Over OTLP, where empty buckets cost nothing, they are as fine as they were counted.
+const COARSER: i32 = 2;
 
 /// All series but those that are gone, by family, in the order of the catalogue. What the operator adds to all resources
 /// stands once, in `target_info`: as labels of each series it would make them other series when it changes.
@@ -77,8 +77,13 @@ impl Family {
                 line("_created", &seconds(series.start));
             }
             (Kind::Histogram, Value::Histogram(histogram)) => {
-                let finest = if series.metric.entity == Entity::Workload { WORKLOAD_SCALE } else { histogram.scale };
-                buckets(&histogram.coarser(finest), &self.name, &labels, &mut self.samples);
+                let lower = if series.metric.entity == Entity::Workload { COARSER } else { 0 };
+                buckets(
+                    &histogram.coarser(histogram.scale.saturating_sub(lower)),
+                    &self.name,
+                    &labels,
+                    &mut self.samples,
+                );
                 self::line(&mut self.samples, &self.name, "_created", &labels, &seconds(series.start));
             }
             // No value of the metric's kind: there is nothing true to write.
