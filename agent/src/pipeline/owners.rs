@@ -118,7 +118,7 @@ impl Pipeline {
         usage: &UsageSample,
         threads: Option<&ThreadsSample>,
     ) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>, Vec<MicroCpus>) {
-        let keys = self.present(usage, threads);
+        let keys = present(usage, threads, |key| self.is_dead(key));
         self.repair(&keys, usage.to.monotonic);
         let mut found = self.owned(&keys, usage, threads);
         for Reservation { workload, cgroup, cpus } in self.reservations(usage) {
@@ -130,14 +130,6 @@ impl Pipeline {
             found.into_values().map(|owned| (owned.entry, (owned.times, owned.reserved))).unzip();
         let (times, reserved) = rest.into_iter().unzip();
         (entries, times, reserved)
-    }
-
-    /// Keys that ran, or have threads. Who is dead and did not run has none: what still seems to wait there is a thread
-    /// of which a switch was lost.
-    fn present(&self, usage: &UsageSample, threads: Option<&ThreadsSample>) -> BTreeSet<WorkKey> {
-        let waited = threads.into_iter().flat_map(|threads| threads.work.keys()).copied();
-        let waited = waited.filter(|key| !usage.work.contains_key(key) && !self.is_dead(*key));
-        usage.work.keys().copied().chain(waited).collect()
     }
 
     fn owned(
@@ -189,6 +181,18 @@ impl Pipeline {
     }
 }
 
+/// Keys that ran, or have threads. Who is dead and did not run has none: what still seems to wait there is a thread of
+/// which a switch was lost.
+fn present(
+    usage: &UsageSample,
+    threads: Option<&ThreadsSample>,
+    is_dead: impl Fn(WorkKey) -> bool,
+) -> BTreeSet<WorkKey> {
+    let waited = threads.into_iter().flat_map(|threads| threads.work.keys()).copied();
+    let waited = waited.filter(|key| !usage.work.contains_key(key) && !is_dead(*key));
+    usage.work.keys().copied().chain(waited).collect()
+}
+
 /// What one workload used and reserved.
 struct Owned {
     entry: Entry,
@@ -201,5 +205,27 @@ impl Owned {
         let workload = Arc::clone(workload);
         let entry = Entry { workload, cgroup: None, cpu: Nanos(0), operational: Grams(0.0), threads: None };
         Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::threads::ThreadUse;
+
+    #[test]
+    fn who_only_slept_is_there_unless_it_is_dead() {
+        let [ran, slept, died, ran_and_died] = [1, 2, 3, 4].map(WorkKey::cgroup);
+        let usage = UsageSample {
+            work: [ran, ran_and_died].map(|key| (key, BTreeMap::new())).into(),
+            ..UsageSample::default()
+        };
+        let threads = ThreadsSample {
+            work: [slept, died, ran_and_died].map(|key| (key, ThreadUse::default())).into(),
+            ..ThreadsSample::default()
+        };
+        let is_dead = |key| key == died || key == ran_and_died;
+        assert_eq!(present(&usage, Some(&threads), is_dead), [ran, slept, ran_and_died].into());
+        assert_eq!(present(&usage, None, is_dead), [ran, ran_and_died].into());
     }
 }
