@@ -19,4 +19,3 @@ mod moves;
 mod reserved;
 mod sched;
 mod support;
-mod threads;
