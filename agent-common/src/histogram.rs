@@ -18,53 +18,71 @@ const BOUNDS: [u64; 8] = [
 
 /// Index of the bucket of a duration in nanoseconds; exact for every one above 0.
 #[inline(always)]
-pub fn index(nanos: u64) -> i32 {
+pub const fn index(nanos: u64) -> i32 {
     let (octave, mantissa) = parts(nanos);
-    let [a, b, c, d, e, f, g, h] = BOUNDS.map(|bound| i32::from(mantissa > bound));
-    ((octave - 30) << SCALE) + a + b + c + d + e + f + g + h
+    let [a, b, c, d, e, f, g, h] = BOUNDS;
+    let low = above(mantissa, a) + above(mantissa, b) + above(mantissa, c) + above(mantissa, d);
+    let high = above(mantissa, e) + above(mantissa, f) + above(mantissa, g) + above(mantissa, h);
+    ((octave - 30) << SCALE) + low + high
 }
 
 /// [`index`] at scale 2, with half the comparisons.
 #[inline(always)]
-pub fn index_2(nanos: u64) -> i32 {
+pub const fn index_2(nanos: u64) -> i32 {
     let (octave, mantissa) = parts(nanos);
     let [_, a, _, b, _, c, _, d] = BOUNDS;
-    let above = |bound| i32::from(mantissa > bound);
-    ((octave - 30) << 2) + above(a) + above(b) + above(c) + above(d)
+    ((octave - 30) << 2) + above(mantissa, a) + above(mantissa, b) + above(mantissa, c) + above(mantissa, d)
 }
 
 /// [`index`] at scale 1, with a quarter of them.
 #[inline(always)]
-pub fn index_1(nanos: u64) -> i32 {
+pub const fn index_1(nanos: u64) -> i32 {
     let (octave, mantissa) = parts(nanos);
     let [_, _, _, a, _, _, _, b] = BOUNDS;
-    let above = |bound| i32::from(mantissa > bound);
-    ((octave - 30) << 1) + above(a) + above(b)
+    ((octave - 30) << 1) + above(mantissa, a) + above(mantissa, b)
+}
+
+// Durations are as good as random to a CPU that guesses where a branch goes, and each wrong guess costs it as much as all that
+// follows: so there is none.
+
+/// 1 if a mantissa is above a bound, both with the highest bit set.
+#[inline(always)]
+const fn above(mantissa: u64, bound: u64) -> i32 {
+    sign(bound.wrapping_sub(mantissa)) as i32
+}
+
+/// 1 for what would be negative, were it signed.
+#[inline(always)]
+const fn sign(value: u64) -> u64 {
+    value >> 63
 }
 
 /// Place of the highest bit, and the number shifted until that is the first one.
 #[inline(always)]
-fn parts(nanos: u64) -> (i32, u64) {
+const fn parts(nanos: u64) -> (i32, u64) {
+    // 292 years, and more, are as many.
+    let nanos = (nanos | sign(nanos).wrapping_neg()) & (u64::MAX >> 1);
     let octave = log2(nanos);
-    #[expect(clippy::cast_possible_wrap, reason = "at most 63")]
     (octave as i32, nanos << (63 - octave))
 }
 
-/// As the integer's own, which the kernel's instruction set lacks: the compiler would count bits in thirty instructions. 0 of 0.
+/// As the integer's own, which the kernel's instruction set lacks. 0 of 0.
 #[inline(always)]
-fn log2(value: u64) -> u32 {
+const fn log2(value: u64) -> u64 {
     /// Of 0 to 15, four bits each.
     const OF_NIBBLE: u64 = 0x3333_3333_2222_1100;
-    let (mut rest, mut log) = (value, 0);
-    for bits in [32, 16, 8, 4] {
-        if rest >> bits != 0 {
-            rest >>= bits;
-            log += bits;
-        }
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "four bits")]
-    let nibble = ((OF_NIBBLE >> (rest << 2)) & 0xf) as u32;
-    log + nibble
+    let (rest, a) = narrow(value, 32, 5);
+    let (rest, b) = narrow(rest, 16, 4);
+    let (rest, c) = narrow(rest, 8, 3);
+    let (rest, d) = narrow(rest, 4, 2);
+    a + b + c + d + ((OF_NIBBLE >> (rest << 2)) & 0xf)
+}
+
+/// What is left of a number when its upper half is taken where there is one, and by how many bits that is shifted: 2^`log`.
+#[inline(always)]
+const fn narrow(value: u64, bits: u32, log: u32) -> (u64, u64) {
+    let shift = sign(((1 << bits) - 1_u64).wrapping_sub(value)) << log;
+    (value >> shift, shift)
 }
 
 #[cfg(test)]
@@ -73,9 +91,10 @@ mod tests {
 
     #[test]
     fn the_highest_bit_is_found() {
-        for shift in 0..64 {
-            for value in [1 << shift, (1 << shift) | 1, u64::MAX >> shift] {
-                assert_eq!(log2(value), value.ilog2(), "{value:#x}");
+        for shift in 0..63 {
+            for value in [1_u64 << shift, (1 << shift) | 1, (u64::MAX >> 1) >> shift] {
+                let expected = value.checked_ilog2().unwrap_or(0);
+                assert_eq!(log2(value), u64::from(expected), "{value:#x}");
             }
         }
     }

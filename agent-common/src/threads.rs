@@ -105,23 +105,23 @@ pub struct Histograms {
 
 /// Bucket of a wait: 0 for zero; what is longer than the last one's is in it.
 #[inline(always)]
-pub fn wait_bucket(nanos: u64) -> usize {
+pub const fn wait_bucket(nanos: u64) -> usize {
     place(nanos, histogram::index_2(nanos) - (FIRST >> 1), WAIT_BUCKETS)
 }
 
 /// Bucket of time off the CPU, likewise.
 #[inline(always)]
-pub fn off_bucket(nanos: u64) -> usize {
+pub const fn off_bucket(nanos: u64) -> usize {
     place(nanos, histogram::index_1(nanos) - (FIRST >> 2), OFF_BUCKETS)
 }
 
 #[inline(always)]
-fn place(nanos: u64, index: i32, buckets: usize) -> usize {
-    if nanos <= ZERO {
-        return 0;
-    }
+const fn place(nanos: u64, index: i32, buckets: usize) -> usize {
     #[expect(clippy::cast_sign_loss, reason = "beyond zero no index is below the first")]
-    let at = 1 + index as usize;
+    let at = (1 + index) as usize;
+    // No branch, see `histogram`: all ones beyond zero.
+    let beyond = ((nanos <= ZERO) as usize).wrapping_sub(1);
+    let at = at & beyond;
     if at < buckets { at } else { buckets - 1 }
 }
 

@@ -232,6 +232,9 @@ pub extern "C" fn count_durations(cpu: u32, rows: u32, state: u32, off: u64, wai
 
 #[inline(always)]
 fn count(histograms: *mut Histograms, at: usize) {
+    let mut at = at;
+    // SAFETY: of registers only. The compiler forgets the bound that it knows, and the kernel does not, and keeps the check.
+    unsafe { core::arch::asm!("{0} &= 1023", inout(reg) at) };
     if at >= size_of::<Histograms>() / 4 {
         return;
     }
