@@ -1,4 +1,5 @@
 //! Buckets of exponential histograms of durations: bucket `i` holds `2^(i/8) < v ≤ 2^((i+1)/8)`, `v` in seconds.
+#![expect(clippy::inline_always, reason = "the kernel side has no calls to spare")]
 
 /// Scale of [`index`]: eight buckets per doubling. Lower scales are the same index shifted right.
 pub const SCALE: i32 = 3;
@@ -20,10 +21,15 @@ const BOUNDS: [u64; 8] = [
 #[inline(always)]
 pub const fn index(nanos: u64) -> i32 {
     let (octave, mantissa) = parts(nanos);
-    let [a, b, c, d, e, f, g, h] = BOUNDS;
-    let low = above(mantissa, a) + above(mantissa, b) + above(mantissa, c) + above(mantissa, d);
-    let high = above(mantissa, e) + above(mantissa, f) + above(mantissa, g) + above(mantissa, h);
-    ((octave - 30) << SCALE) + low + high
+    let mut index = (octave - 30) << SCALE;
+    let mut at = 0;
+    while at < BOUNDS.len() {
+        #[expect(clippy::indexing_slicing, reason = "at is below the length")]
+        let bound = BOUNDS[at];
+        index += above(mantissa, bound);
+        at += 1;
+    }
+    index
 }
 
 /// [`index`] at scale 2, with half the comparisons.
@@ -47,6 +53,7 @@ pub const fn index_1(nanos: u64) -> i32 {
 
 /// 1 if a mantissa is above a bound, both with the highest bit set.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "one bit")]
 const fn above(mantissa: u64, bound: u64) -> i32 {
     sign(bound.wrapping_sub(mantissa)) as i32
 }
@@ -63,7 +70,9 @@ const fn parts(nanos: u64) -> (i32, u64) {
     // 292 years, and more, are as many.
     let nanos = (nanos | sign(nanos).wrapping_neg()) & (u64::MAX >> 1);
     let octave = log2(nanos);
-    (octave as i32, nanos << (63 - octave))
+    #[expect(clippy::cast_possible_truncation, reason = "at most 62")]
+    let place = octave as i32;
+    (place, nanos << (63 - octave))
 }
 
 /// As the integer's own, which the kernel's instruction set lacks. 0 of 0.

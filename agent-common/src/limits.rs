@@ -9,8 +9,12 @@ pub const TIME_SETS: u32 = 512;
 /// Keys that the overflow map takes, over all CPUs.
 pub const OVERFLOW_KEYS: u32 = 1_280;
 
-/// Rows of thread time per CPU: one per slot of the on-CPU time table, then those of the special keys.
-pub const THREAD_ROWS: u32 = TIME_SETS * TIME_WAYS as u32 + 4;
+/// Rows of the on-CPU time table per CPU: set by set.
+#[expect(clippy::cast_possible_truncation, reason = "two")]
+pub const TIME_ROWS: u32 = TIME_SETS * TIME_WAYS as u32;
+
+/// Rows of thread time per CPU: those of the on-CPU time table, then those of the special keys.
+pub const THREAD_ROWS: u32 = TIME_ROWS + 4;
 
 /// Sets of two places for threads that are switched out, all CPUs together. Power of two.
 pub const OFF_SETS: u32 = 32_768;

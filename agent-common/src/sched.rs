@@ -1,4 +1,5 @@
 //! On-CPU time: the keys, the table slot and the per-CPU state of `sched_switch`.
+#![expect(clippy::inline_always, reason = "the kernel side has no calls to spare")]
 
 use crate::limits::{TIME_SETS, TIME_WAYS};
 

@@ -13,7 +13,7 @@ use wattrace_common::{
     cgroup::CgroupEvent,
     cost::CpuCost,
     limits::{
-        CGROUP_RING_BYTES, HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_SETS, TIME_WAYS,
+        CGROUP_RING_BYTES, HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
     moves::CpuMoves,
@@ -35,7 +35,7 @@ pub static OVERFLOW: PerCpuHashMap<u64, OverflowValue> = PerCpuHashMap::with_max
 
 /// Of the time in [`TIMES`], what was shared with a sibling: 8 KiB, or one word where there are none.
 #[map]
-pub static SHARED: Array<u64> = Array::with_max_entries(TIME_SETS * TIME_WAYS as u32, BPF_F_MMAPABLE);
+pub static SHARED: Array<u64> = Array::with_max_entries(TIME_ROWS, BPF_F_MMAPABLE);
 
 // What follows has one entry where threads are not followed off the CPU.
 

@@ -5,7 +5,7 @@
 use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 
 use wattrace_common::{
-    limits::{TIME_SETS, TIME_WAYS},
+    limits::{TIME_ROWS, TIME_SETS, TIME_WAYS},
     loss::{Program, Reason},
     sched::{CpuSlot, OverflowValue, TimeSet, TimeSlot, WorkKey},
 };
@@ -18,8 +18,6 @@ use crate::{
     threads,
 };
 
-/// Rows of the table, per CPU.
-const TIME_ROWS: u32 = TIME_SETS * TIME_WAYS as u32;
 /// The key stands in the overflow map, or nowhere.
 pub const NO_ROW: u32 = u32::MAX;
 

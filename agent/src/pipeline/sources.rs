@@ -152,9 +152,9 @@ impl Sources {
         settle(programs, &self.root);
         let (at, places) = (clock::now(), &self.places);
         let as_of = |cpu| places.get(&cpu).and_then(|place| metered(*place)).unwrap_or(Nanos(u64::MAX));
-        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), &as_of);
+        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
         let threads = programs.threads.as_mut().ok();
-        let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, &as_of));
+        let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
         Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads })
     }
 

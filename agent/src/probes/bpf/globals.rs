@@ -4,7 +4,7 @@
 use wattrace_common::{
     layout,
     limits::{
-        HISTOGRAM_ROWS, HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_SETS, TIME_WAYS,
+        HISTOGRAM_ROWS, HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
 };
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
         [
             (layout::MAP_CPUS, cpus),
             (layout::MAP_TIMES, cpus * TIME_SETS),
-            (layout::MAP_SHARED, with(cpus * TIME_SETS * TIME_WAYS as u32, self.has_siblings())),
+            (layout::MAP_SHARED, with(cpus * TIME_ROWS, self.has_siblings())),
             (layout::MAP_MOVES, cpus),
             (layout::MAP_COSTS, cpus),
             (layout::MAP_LOST, cpus * COUNTERS_PER_CPU),

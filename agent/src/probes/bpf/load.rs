@@ -12,7 +12,7 @@ use aya::{
 };
 use wattrace_common::{
     layout,
-    limits::{HISTOGRAM_ROWS, THREAD_ROWS, TIME_SETS, TIME_WAYS},
+    limits::{HISTOGRAM_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
     loss::COUNTERS_PER_CPU,
 };
 
@@ -269,7 +269,7 @@ fn mapped<T: wattrace_common::pod::Pod>(
 
 fn time_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<TimeMaps, LoadError> {
     let machine = plan.machine;
-    let shared = if machine.siblings.is_empty() { 1 } else { machine.possible * TIME_SETS * TIME_WAYS as u32 };
+    let shared = if machine.siblings.is_empty() { 1 } else { machine.possible * TIME_ROWS };
     let (shared, shared_data) = mapped(ebpf, layout::MAP_SHARED, shared)?;
     let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
     let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;

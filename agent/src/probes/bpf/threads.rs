@@ -28,7 +28,7 @@ use crate::{
 
 mod sums;
 
-use sums::{Sums, WORDS};
+use sums::{Sums, WORDS, half};
 
 /// Buckets in a row of histograms, of all kinds.
 const BUCKETS: usize = WAIT_BUCKETS + REASONS * OFF_BUCKETS;
@@ -234,11 +234,8 @@ impl ThreadMaps {
     }
 
     fn raw(&self, stripes: &[usize], bucket: usize) -> u32 {
-        let half = |at: &usize| {
-            let [a, b, c, d, e, f, g, h] = self.parts.histograms.load(*at, bucket / 2).to_ne_bytes();
-            u32::from_ne_bytes(if bucket.is_multiple_of(2) { [a, b, c, d] } else { [e, f, g, h] })
-        };
-        stripes.iter().map(half).fold(0, u32::wrapping_add)
+        let count = |at: &usize| half(self.parts.histograms.load(*at, bucket / 2), bucket);
+        stripes.iter().map(count).fold(0, u32::wrapping_add)
     }
 
     fn stripes(&self, row: u32) -> impl Iterator<Item = usize> + use<> {

@@ -7,6 +7,12 @@ use crate::{
     units::Nanos,
 };
 
+/// One of the two numbers in a word, by its index among all.
+#[expect(clippy::cast_possible_truncation, reason = "the half that is asked for")]
+pub(super) const fn half(word: u64, index: usize) -> u32 {
+    (if index.is_multiple_of(2) { word } else { word >> 32 }) as u32
+}
+
 /// Words of a row.
 pub(super) const WORDS: usize = size_of::<ThreadSlot>() / 8;
 
@@ -32,10 +38,7 @@ impl Sums {
             wide(sum, state);
         }
         // Two counts in a word; the sixth is the row of histograms.
-        let half = |index: usize| {
-            let [a, b, c, d, e, f, g, h] = at(STATES.len() + index / 2).to_ne_bytes();
-            u32::from_ne_bytes(if index.is_multiple_of(2) { [a, b, c, d] } else { [e, f, g, h] })
-        };
+        let half = |index: usize| half(at(STATES.len() + index / 2), index);
         for (state, count) in self.count.iter_mut().enumerate() {
             *count = count.wrapping_add(half(state));
         }
@@ -107,7 +110,9 @@ mod tests {
 
     fn sums(rows: &[[u64; WORDS]]) -> Sums {
         let mut sums = Sums::default();
-        rows.iter().for_each(|row| sums.add(row));
+        for row in rows {
+            sums.add(row);
+        }
         sums
     }
 
