@@ -45,6 +45,8 @@ pub struct Sources {
     /// Kernel memory of the kernel programs and their maps, which are as large as they will be; `None`: unknown, or
     /// there are none.
     pub kernel_memory: Option<Bytes>,
+    /// Of it, each map's, by name.
+    pub map_memory: Vec<(String, Bytes)>,
     /// What kernel programs count of threads: what was asked for may not be had here.
     pub level: SchedLevel,
     finder: Option<Finder>,
@@ -115,11 +117,25 @@ impl Sources {
         let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
         let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
+        let map_memory = map_memory(root, &sched);
         let (root, busy_before) = (root.to_owned(), BTreeMap::new());
         let has_siblings = topology.has_siblings();
         let is_full = matches!(&sched, Sched::Btf(programs) if programs.threads.is_ok());
         let level = if is_full { SchedLevel::Full } else { SchedLevel::Lean };
-        Ok(Self { root, sched, cgroups, kernel_memory, level, finder, topology, has_siblings, places, busy_before, hz })
+        Ok(Self {
+            root,
+            sched,
+            cgroups,
+            kernel_memory,
+            map_memory,
+            level,
+            finder,
+            topology,
+            has_siblings,
+            places,
+            busy_before,
+            hz,
+        })
     }
 
     /// Whether it is told how much of its time a workload shared a core: where kernel programs count, and cores have two
@@ -285,6 +301,12 @@ impl Sources {
             Sched::Files(_) => 0.0,
         }
     }
+}
+
+fn map_memory(root: &Path, sched: &Sched) -> Vec<(String, Bytes)> {
+    let Sched::Btf(programs) = sched else { return Vec::new() };
+    let maps = programs.descriptors.iter();
+    maps.filter_map(|(name, descriptor)| Some((name.clone(), fdinfo::memory_of(root, *descriptor)?))).collect()
 }
 
 /// Has time that no switch told of shared out, before totals are read.

@@ -12,9 +12,15 @@ pub fn kernel_memory(root: &Path) -> Option<Bytes> {
     let entries = fs::read_dir(root.join("proc/self/fdinfo")).ok()?;
     // A descriptor that was closed meanwhile, such as the one of this very folder, is not there to be read.
     let texts = entries.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    let sizes: Option<Vec<u64>> = texts.filter(|text| is_ours(text)).map(|text| memory_of(&text)).collect();
+    let sizes: Option<Vec<u64>> = texts.filter(|text| is_ours(text)).map(|text| memory_in(&text)).collect();
     let sizes = sizes.filter(|sizes| !sizes.is_empty())?;
     Some(Bytes(sizes.iter().fold(0, |sum, size| sum.saturating_add(*size))))
+}
+
+/// Kernel memory of the map behind a descriptor of this process.
+pub fn memory_of(root: &Path, descriptor: i32) -> Option<Bytes> {
+    let text = fs::read_to_string(root.join("proc/self/fdinfo").join(descriptor.to_string())).ok()?;
+    memory_in(&text).map(Bytes)
 }
 
 /// Whether a descriptor is that of a map or a program.
@@ -22,7 +28,7 @@ fn is_ours(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("map_type:") || line.starts_with("prog_type:"))
 }
 
-fn memory_of(text: &str) -> Option<u64> {
+fn memory_in(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("memlock:"))?.trim().parse().ok()
 }
 

@@ -156,6 +156,8 @@ catalog! {
         "Times a kernel program ran.";
     EBPF_MEMORY = Agent Gauge "wattrace.agent.ebpf.memory" "By" []
         "Kernel memory of the maps and programs, as the kernel accounts it.";
+    EBPF_MAP_MEMORY = Agent Gauge "wattrace.agent.ebpf.map.memory" "By" ["wattrace.agent.map"]
+        "Kernel memory of a kernel map: a part of ebpf.memory.";
     EBPF_MAP_USAGE = Agent Gauge "wattrace.agent.ebpf.map.usage" "{entry}" ["wattrace.agent.map"]
         "Entries in use of a kernel map; of the time table, those of the CPU where it is fullest.";
     EBPF_MAP_LIMIT = Agent Gauge "wattrace.agent.ebpf.map.limit" "{entry}" ["wattrace.agent.map"]

@@ -46,6 +46,7 @@ impl Tally {
             programs: programs(pipeline, &mut self.run_times),
             lost: lost(pipeline),
             maps: maps(pipeline),
+            map_memory: pipeline.sources.map_memory.clone(),
             ebpf_memory: pipeline.sources.kernel_memory,
             reloads: self.reloads,
             lost_messages: lost_messages(diagnostics),

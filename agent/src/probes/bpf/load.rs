@@ -3,7 +3,11 @@
 //! Offsets are frozen globals; see `layout.rs` for where they come from. Every CPU is visited once
 //! after attaching: so none starts blind, and each proves that it names this very process.
 
-use std::{collections::BTreeMap, os::fd::AsFd, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    path::PathBuf,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
@@ -67,6 +71,8 @@ pub struct Programs {
     pub threads: Result<ThreadMaps, String>,
     /// Whether waits for a CPU after being woken are told; if not, why, and what follows.
     pub waits: Result<(), String>,
+    /// Descriptors of the maps, by name: for as long as this lives.
+    pub descriptors: Vec<(String, RawFd)>,
     /// Whether threads were to be followed off the CPU.
     is_full_wanted: bool,
     /// What the programs must call this process, whichever cgroup it is moved to.
@@ -134,6 +140,7 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
     let btf = Btf::parse_file(&machine.btf, Endianness::default()).map_err(|error| LoadError::Layout(chain(&error)))?;
     let plan = Plan::new(sched, layouts, machine);
     let mut ebpf = open(loader, &plan, &btf)?;
+    let descriptors = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), descriptor(map)?))).collect();
     let times = time_maps(&mut ebpf, &plan)?;
     // Rows of histograms must be there before the first switch asks for one.
     let threads =
@@ -158,7 +165,17 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         Err(error) => Err(error.to_string()),
     };
     let me = Me { cgroup: None, ..machine.me };
-    Ok(Programs { times, cgroups, moves, threads, waits, is_full_wanted: machine.follows_threads, me, ebpf })
+    Ok(Programs {
+        times,
+        cgroups,
+        moves,
+        threads,
+        waits,
+        descriptors,
+        is_full_wanted: machine.follows_threads,
+        me,
+        ebpf,
+    })
 }
 
 impl Programs {
@@ -172,11 +189,6 @@ impl Programs {
     pub fn fills(&self) -> Vec<Fill> {
         let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));
         self.times.fills().into_iter().chain(threads).collect()
-    }
-
-    /// Kernel memory of every map that is still held by the object, by name, in bytes as the kernel accounts it.
-    pub fn map_names(&self) -> impl Iterator<Item = &str> {
-        self.ebpf.maps().map(|(name, _)| name)
     }
 }
 
@@ -252,6 +264,19 @@ fn error_is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LoadError> {
     ebpf.take_map(name).ok_or(LoadError::Missing(name))
+}
+
+/// `None` for a kind of map that the object does not have.
+fn descriptor(map: &Map) -> Option<RawFd> {
+    match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::PerCpuHashMap(data)
+        | Map::RingBuf(data)
+        | Map::Stack(data) => Some(data.fd().as_fd().as_raw_fd()),
+        _ => None,
+    }
 }
 
 fn mapped<T: wattrace_common::pod::Pod>(

@@ -27,6 +27,8 @@ pub struct Health {
     pub lost: BTreeMap<(String, String), u64>,
     /// How full maps are.
     pub maps: Vec<Fill>,
+    /// Kernel memory of each map.
+    pub map_memory: Vec<(String, Bytes)>,
     /// Kernel memory of the maps and programs.
     pub ebpf_memory: Option<Bytes>,
     /// Times the configuration was loaded anew, or was to be.
@@ -134,6 +136,8 @@ pub(super) fn points(health: &Health, energy: Option<Microjoules>, workloads: us
         points.push(count(&catalog::EBPF_MAP_USAGE, [fill.map.into()], fill.used));
         points.push(count(&catalog::EBPF_MAP_LIMIT, [fill.map.into()], fill.limit));
     }
+    let memory = health.map_memory.iter();
+    points.extend(memory.map(|(map, memory)| count(&catalog::EBPF_MAP_MEMORY, [map.clone().into()], memory.0)));
     points.extend(size(&catalog::EBPF_MEMORY, health.ebpf_memory));
     points.push(count(&catalog::WORKLOAD_COUNT, [], workloads as u64));
     points.push(count(&catalog::SERIES_COUNT, [], 0));
