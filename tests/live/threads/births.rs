@@ -23,7 +23,10 @@ fn thousands_of_threads_leave_nothing_behind() {
     let bounds: Vec<f64> = line.split_whitespace().map(|nanos| nanos.parse::<f64>().unwrap() / 1e9).collect();
     // The thread that makes the others is there all the time.
     let lived = ours.alive() - ours.wall;
-    println!("they lived {lived:.4} s, between {:.4} s and {:.4} s by their own clocks: {ours:?}", bounds[0], bounds[1]);
+    println!(
+        "they lived {lived:.4} s, between {:.4} s and {:.4} s by their own clocks: {ours:?}",
+        bounds[0], bounds[1]
+    );
     assert!(lived >= bounds[0] * 0.995 - ours.slack, "{lived} < {}", bounds[0]);
     assert!(lived <= bounds[1] * 1.005 + ours.slack, "{lived} > {}", bounds[1]);
     // Each sleeps once and ends once, by its own will.

@@ -13,7 +13,7 @@ fn idle_kernel_threads_are_not_uninterruptible() {
     live!();
     let mut probe = Probe::start();
     let before = probe.read();
-    std::thread::sleep(Duration::from_millis(2_000));
+    std::thread::sleep(Duration::from_secs(2));
     let after = probe.read();
     let ours = after.of_key(WorkKey::KERNEL, &before);
     let threads = kernel_threads();

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use wattrace_common::threads::State;
@@ -13,6 +15,8 @@ use crate::support::{Cgroup, live};
 const DELAYS: &str = "/proc/sys/kernel/task_delayacct";
 /// Bytes a second where reads are throttled.
 const RATE: u32 = 4 << 20;
+const BYTES: usize = 65_536;
+const READS: usize = 120;
 
 /// A sysctl, switched on until this is dropped.
 struct Accounting(Option<String>);
@@ -35,15 +39,19 @@ impl Drop for Accounting {
 #[test]
 fn a_reader_of_a_disk_waits_for_io() {
     live!();
-    let Some((disk, number)) = disk() else {
+    let Some(disk) = Disk::new() else {
         return println!("SKIPPED: no disk can be read directly here");
     };
     let accounting = Accounting::start();
     let cgroup = Cgroup::new();
-    let throttle = Throttle::on(&cgroup, &number);
-    println!("reads of {}, {}", disk.display(), if throttle.is_some() { "throttled" } else { "as fast as they are" });
-    let file = disk.display().to_string();
-    let watched = watch(&cgroup, &["direct", &file, "65536", "120"], &["stay"], |_, load| {
+    let throttle = Throttle::on(&cgroup, &disk.number);
+    println!(
+        "reads of {}, {}",
+        disk.file.display(),
+        if throttle.is_some() { "throttled" } else { "as fast as they are" }
+    );
+    let [file, bytes, count] = [disk.file.display().to_string(), BYTES.to_string(), READS.to_string()];
+    let watched = watch(&cgroup, &["direct", &file, &bytes, &count], &["stay"], |_, load| {
         if let Some(throttle) = &throttle {
             throttle.add(load.child.id());
         }
@@ -56,10 +64,10 @@ fn a_reader_of_a_disk_waits_for_io() {
     for other in [State::Uninterruptible, State::Stopped] {
         assert!(ours.state(other) <= 0.01 * waited + 0.001, "{other:?}: {}", ours.state(other));
     }
-    assert!(ours.off(State::IoWait).count() >= 100, "120 reads: {:?}", ours.off(State::IoWait));
+    assert!(ours.off(State::IoWait).count() >= 100, "{READS} reads: {:?}", ours.off(State::IoWait));
     if throttle.is_some() {
         // What is read in a burst at the start is not held back, nor is the last.
-        let least = 0.8 * f64::from(120 * 65_536) / f64::from(RATE);
+        let least = 0.8 * (READS * BYTES) as f64 / f64::from(RATE);
         assert!(waited >= least, "throttled to take {least} s, waited {waited} s");
     }
     if accounting.0.is_some() {
@@ -70,19 +78,55 @@ fn a_reader_of_a_disk_waits_for_io() {
     }
 }
 
-/// The first whole disk that a load can read directly; with its number.
-fn disk() -> Option<(PathBuf, String)> {
-    let mut names: Vec<_> = fs::read_dir("/sys/block").ok()?.map(|entry| entry.unwrap().path()).collect();
-    // Disks of their own before loop devices, which take a file that is on one.
-    names.sort_by_key(|path| (path.join("loop").exists(), path.clone()));
-    names.into_iter().find_map(|path| {
-        let number = fs::read_to_string(path.join("dev")).ok()?.trim().to_owned();
-        let device = Path::new("/dev").join(path.file_name()?);
-        let sectors: u64 = fs::read_to_string(path.join("size")).ok()?.trim().parse().ok()?;
-        // In memory nobody waits.
-        let waits = path.join("device").exists() || path.join("loop/backing_file").exists();
-        (waits && sectors > 20_000 && device.exists()).then_some((device, number))
-    })
+/// Something that can be read directly, and the number of the disk that it is on.
+struct Disk {
+    file: PathBuf,
+    number: String,
+    /// A device that was made for it.
+    made: Option<PathBuf>,
+    /// Where the file is, or the device's.
+    _folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// A file, where a whole disk is below it; else a device whose blocks are that file.
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("blocks");
+        fs::write(&file, vec![1; READS * BYTES]).unwrap();
+        rustix::fs::fsync(fs::File::open(&file).unwrap()).unwrap();
+        let device = fs::metadata(&file).unwrap().dev();
+        let number = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        if let Some(number) = whole_disk(&number).filter(|_| is_direct(&file)) {
+            return Some(Self { file, number, made: None, _folder: folder });
+        }
+        let made = Command::new("losetup").args(["--find", "--show"]).arg(&file).output().ok()?;
+        let device = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
+        let name = device.file_name()?.to_owned();
+        let number = fs::read_to_string(Path::new("/sys/block").join(name).join("dev")).ok()?.trim().to_owned();
+        let disk = Self { file: device.clone(), number, made: Some(device), _folder: folder };
+        is_direct(&disk.file).then_some(disk)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Some(device) = &self.made {
+            drop(Command::new("losetup").arg("--detach").arg(device).status());
+        }
+    }
+}
+
+/// The disk of a partition, or itself; `None`: no disk is behind the number, as in memory, or several may be.
+fn whole_disk(number: &str) -> Option<String> {
+    let device = fs::canonicalize(Path::new("/sys/dev/block").join(number)).ok()?;
+    let disk = if device.join("partition").exists() { device.parent()? } else { &device };
+    Some(fs::read_to_string(disk.join("dev")).ok()?.trim().to_owned())
+}
+
+fn is_direct(file: &Path) -> bool {
+    let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+    fs::OpenOptions::new().read(true).custom_flags(flags).open(file).is_ok()
 }
 
 /// A limit on reads: of the cgroup itself, or in the older hierarchy.

@@ -26,7 +26,9 @@ impl Drop for Offline {
 fn threads_sleep_on_while_a_cpu_goes_offline_and_comes_back() {
     live!();
     if std::env::var_os("WATTRACE_VM").is_none() {
-        println!("SKIPPED: CPUs are taken offline only in a virtual machine of the tests: `cargo xtask vm live hotplug`");
+        println!(
+            "SKIPPED: CPUs are taken offline only in a virtual machine of the tests: `cargo xtask vm live hotplug`"
+        );
         return;
     }
     let last = cpus() - 1;

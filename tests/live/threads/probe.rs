@@ -166,9 +166,9 @@ impl View {
             now: new.now,
             voluntary: new.voluntary - old.voluntary,
             involuntary: new.involuntary - old.involuntary,
-            wait: Histogram::between(durations(&old, None), durations(&new, None), WAIT_SCALE),
+            wait: Histogram::between(&durations(&old, None), &durations(&new, None), WAIT_SCALE),
             off: std::array::from_fn(|at| {
-                Histogram::between(durations(&old, Some(at)), durations(&new, Some(at)), OFF_SCALE)
+                Histogram::between(&durations(&old, Some(at)), &durations(&new, Some(at)), OFF_SCALE)
             }),
             wall: self.at.1.seconds() - before.at.1.seconds(),
             slack: Duration::from(self.at.1 - self.at.0 + (before.at.1 - before.at.0)).as_secs_f64(),
@@ -216,8 +216,8 @@ impl Figures {
 }
 
 impl Histogram {
-    fn between(old: Durations, new: Durations, scale: i32) -> Self {
-        let before = old.counts.into_iter().chain(std::iter::repeat(0));
+    fn between(old: &Durations, new: &Durations, scale: i32) -> Self {
+        let before = old.counts.iter().chain(std::iter::repeat(&0));
         let counts = new.counts.iter().zip(before).map(|(new, old)| new - old).collect();
         Self { sum: new.sum.seconds() - old.sum.seconds(), counts, scale }
     }
@@ -232,7 +232,7 @@ impl Histogram {
         self.counts.iter().enumerate().filter(inside).map(|(_, count)| count).sum()
     }
 
-    /// Least upper bound of the sum that the buckets allow, and greatest lower one.
+    /// Between which seconds the sum must be, by the buckets.
     pub fn bounds(&self) -> (f64, f64) {
         let each = |bound: &dyn Fn(usize) -> f64| -> f64 {
             self.counts.iter().enumerate().map(|(at, count)| bound(at) * *count as f64).sum()

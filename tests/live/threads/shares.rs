@@ -22,7 +22,7 @@ fn spinners_on_one_cpu_wait_for_it_while_the_others_run() {
     until("all spin", || homes.iter().all(|home| all(home, ") R ")));
     std::thread::sleep(std::time::Duration::from_millis(200));
     let from = probe.read();
-    std::thread::sleep(std::time::Duration::from_millis(3_000));
+    std::thread::sleep(std::time::Duration::from_secs(3));
     let to = probe.read();
     for load in &mut loads {
         assert_eq!(load.line(), "done\n");

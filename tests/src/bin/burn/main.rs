@@ -61,8 +61,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+type Prepare = fn(&str) -> Result<()>;
+
 /// How and where it runs: what an option says, and what it does. They stand in this order from the last one on.
-const PREPARATIONS: [(&str, fn(&str) -> Result<()>); 3] = [("class=", class), ("pin=", pin), ("in=", join)];
+const PREPARATIONS: [(&str, Prepare); 3] = [("class=", class), ("pin=", pin), ("in=", join)];
 
 /// Another program does it, before this one is in its cgroup.
 fn class(name: &str) -> Result<()> {

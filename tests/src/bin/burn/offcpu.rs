@@ -48,7 +48,8 @@ fn sleeps(spans: &[&str]) -> Result<()> {
 /// Reads from the disk, not from memory: each read is waited for as I/O.
 fn direct(file: &str, bytes: usize, count: u64) -> Result<()> {
     let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
-    let mut file = fs::OpenOptions::new().read(true).custom_flags(flags).open(file).context("opening for direct reads")?;
+    let mut file =
+        fs::OpenOptions::new().read(true).custom_flags(flags).open(file).context("opening for direct reads")?;
     let mut memory = vec![0; bytes + BLOCK];
     let begin = memory.as_ptr().align_offset(BLOCK);
     let aligned = memory.get_mut(begin..begin + bytes).context("no aligned memory")?;
@@ -124,7 +125,7 @@ fn places(tids: [u32; 3], count: u32, span: Duration) -> Result<()> {
     let (said, done) = mpsc::channel();
     let mut keep = Vec::new();
     for tid in tids {
-        keep.push(thread_with(tid, count, span, said.clone())?);
+        keep.push(thread_with(tid, count, span, &said)?);
     }
     for go in &keep {
         go.send(())?;
@@ -139,12 +140,12 @@ fn places(tids: [u32; 3], count: u32, span: Duration) -> Result<()> {
 }
 
 /// Others may be given the id first: then it tries again.
-fn thread_with(tid: u32, count: u32, span: Duration, done: mpsc::Sender<()>) -> Result<mpsc::Sender<()>> {
+fn thread_with(tid: u32, count: u32, span: Duration, done: &mpsc::Sender<()>) -> Result<mpsc::Sender<()>> {
     for _ in 0..200 {
         fs::write("/proc/sys/kernel/ns_last_pid", (tid - 1).to_string()).context("choosing a thread id")?;
         let (go, told) = mpsc::channel::<()>();
         let (ask, is) = mpsc::channel();
-        let done = done.clone();
+        let done = mpsc::Sender::clone(done);
         std::thread::spawn(move || {
             ask.send(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()).ok();
             if told.recv().is_err() {
