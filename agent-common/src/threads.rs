@@ -103,15 +103,25 @@ pub struct Histograms {
     pub reserved: [u32; 15],
 }
 
-/// Bucket of a duration in nanoseconds at a lower scale: 0 for zero; what is longer than the last one's is in it.
+/// Bucket of a wait: 0 for zero; what is longer than the last one's is in it.
 #[inline(always)]
-pub fn bucket(nanos: u64, scale: i32, buckets: usize) -> usize {
+pub fn wait_bucket(nanos: u64) -> usize {
+    place(nanos, histogram::index_2(nanos) - (FIRST >> 1), WAIT_BUCKETS)
+}
+
+/// Bucket of time off the CPU, likewise.
+#[inline(always)]
+pub fn off_bucket(nanos: u64) -> usize {
+    place(nanos, histogram::index_1(nanos) - (FIRST >> 2), OFF_BUCKETS)
+}
+
+#[inline(always)]
+fn place(nanos: u64, index: i32, buckets: usize) -> usize {
     if nanos <= ZERO {
         return 0;
     }
-    let shift = histogram::SCALE - scale;
     #[expect(clippy::cast_sign_loss, reason = "beyond zero no index is below the first")]
-    let at = 1 + ((histogram::index(nanos) >> shift) - (FIRST >> shift)) as usize;
+    let at = 1 + index as usize;
     if at < buckets { at } else { buckets - 1 }
 }
 
@@ -151,8 +161,7 @@ mod tests {
 
     #[test]
     fn durations_are_in_their_buckets() {
-        let wait = |nanos| bucket(nanos, WAIT_SCALE, WAIT_BUCKETS);
-        let off = |nanos| bucket(nanos, OFF_SCALE, OFF_BUCKETS);
+        let (wait, off) = (wait_bucket, off_bucket);
         assert_eq!((wait(0), wait(ZERO), off(ZERO)), (0, 0, 0));
         assert_eq!((wait(ZERO + 1), off(ZERO + 1)), (1, 1));
         // 1 s ends the bucket before that of index 0: 20 octaves of 4, or 2, buckets come first.

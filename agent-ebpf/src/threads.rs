@@ -15,15 +15,15 @@ use wattrace_common::{
     loss::{Program, Reason},
     sched::{CpuSlot, WAIT_NEW, WorkKey},
     threads::{
-        Histograms, NO_HISTOGRAMS, OFF_BUCKETS, OFF_SCALE, OffThread, REASONS, STATES, State, ThreadSlot, WAIT_BUCKETS,
-        WAIT_SCALE, bucket,
+        Histograms, NO_HISTOGRAMS, OFF_BUCKETS, OffThread, REASONS, STATES, State, ThreadSlot, WAIT_BUCKETS,
+        off_bucket, wait_bucket,
     },
 };
 
 use crate::{
     kernel::*,
     loss,
-    maps::{FREE_ROWS, HISTOGRAM_ROW, HISTOGRAMS, MORE_OFF, OFF_THREADS, OVER_THREADS, THREADS},
+    maps::{CPUS, FREE_ROWS, HISTOGRAM_ROW, HISTOGRAMS, MORE_OFF, OFF_THREADS, OVER_THREADS, THREADS},
     moves::step32,
     sched::{Left, publish},
     slices::{NO_ROW, add, row_of},
@@ -38,10 +38,10 @@ const TASK_RTLOCK_WAIT: u32 = 0x1000;
 /// The task that ran leaves: what it waited for before is booked, and where it goes to begins.
 #[inline(always)]
 pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left: &Left, now: u64, prev: Kptr) {
-    if slot.wait_state != 0 {
-        settle(cpu, left.row, left.key.0);
-    }
     let pid: u32 = prev.read(&TASK_PID);
+    if slot.wait_state != 0 && (pid == 0 || slot.wait_key != left.key.0) {
+        settle(cpu);
+    }
     if pid == 0 {
         return;
     }
@@ -52,6 +52,9 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
     let state = state_of(ctx, prev);
     let is_runnable = is_preempted || state == 0;
     let Some(threads) = thread_slot(slot, cpu, left.row, left.key) else { return };
+    if slot.wait_state != 0 {
+        settle_into(slot, cpu, threads);
+    }
     // SAFETY: this CPU's own row.
     add(
         unsafe { if is_runnable { addr_of_mut!((*threads).involuntary) } else { addr_of_mut!((*threads).voluntary) } },
@@ -123,7 +126,7 @@ fn came_unreported(slot: &mut CpuSlot, cpu: u32, left: &Left, prev: Kptr, pid: u
         // It was noted as being on a CPU: when it left meanwhile is not known.
         publish(&mut slot.wait_state, 0);
     } else {
-        settle(cpu, left.row, left.key.0);
+        settle(cpu);
     }
 }
 
@@ -169,68 +172,78 @@ fn note(slot: &mut CpuSlot, key: u64, state: u64, since: u64, until: u64, end: u
     publish(&mut slot.wait_state, state);
 }
 
-/// Books the wait that is noted in the slot; `row` is that of `key` on this CPU.
+/// Books the wait that is noted in the slot, whoever it is of.
 ///
 /// It takes numbers only, so that the kernel verifies it once and by itself.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn settle(cpu: u32, row: u32, key: u64) -> u32 {
-    let Some(slot) = crate::maps::CPUS.get_ptr_mut(cpu) else { return 0 };
+pub extern "C" fn settle(cpu: u32) -> u32 {
+    let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: this CPU's own slot, as in `sched_switch`.
     let slot = unsafe { &mut *slot };
-    let (state, of) = (slot.wait_state, WorkKey(slot.wait_key));
+    let Some(threads) = over_slot(slot, cpu, WorkKey(slot.wait_key)) else {
+        publish(&mut slot.wait_state, 0);
+        return 0;
+    };
+    settle_into(slot, cpu, threads);
+    0
+}
+
+/// Books the wait that is noted in the slot in the row of its key.
+#[inline(always)]
+fn settle_into(slot: &mut CpuSlot, cpu: u32, threads: *mut ThreadSlot) {
+    let at = slot.wait_state.wrapping_sub(1);
     let (since, until, end) = (slot.wait_since, slot.wait_until, slot.wait_end);
     publish(&mut slot.wait_state, 0);
-    let row = if of.0 == key { row } else { row_of(slot, cpu, of) };
-    let Some(threads) = thread_slot(slot, cpu, row, of) else { return 0 };
+    let (off, queued) = (until - since, end - until);
+    let waited = if at == State::Runnable as u64 { off } else { queued };
     // SAFETY: this CPU's own row; states are checked to be some.
     unsafe {
-        add(addr_of_mut!((*threads).acc).cast::<u64>(), end.wrapping_sub(until));
-        let at = state.wrapping_sub(1);
-        let waited = if at == State::Runnable as u64 { end - since } else { end - until };
+        add(addr_of_mut!((*threads).acc).cast::<u64>(), queued);
         add(addr_of_mut!((*threads).waited), waited);
-        let rows = read_volatile(addr_of_mut!((*threads).histograms));
         if at < STATES.len() as u64 {
             add(addr_of_mut!((*threads).acc).cast::<u64>().add(at as usize), until);
             let count = addr_of_mut!((*threads).count).cast::<u32>().add(at as usize);
             write_volatile(count, read_volatile(count).wrapping_sub(1));
+            if at < REASONS as u64 {
+                add(addr_of_mut!((*threads).off).cast::<u64>().add(at as usize), off);
+            }
         }
-        if at < REASONS as u64 {
-            add(addr_of_mut!((*threads).off).cast::<u64>().add(at as usize), until - since);
-            count_duration(cpu, rows, 1 + at as u32, until - since);
+        let rows = read_volatile(addr_of_mut!((*threads).histograms));
+        if rows != NO_HISTOGRAMS {
+            count_durations(cpu, rows, at as u32, off, waited);
         }
-        count_duration(cpu, rows, 0, waited);
+    }
+}
+
+/// Counts a time off the CPU in a state, and a wait for it, in a row of histograms.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count_durations(cpu: u32, rows: u32, state: u32, off: u64, waited: u64) -> u32 {
+    let stripes = STRIPES.load();
+    let row = rows.wrapping_sub(1).wrapping_mul(stripes) + (cpu & (stripes - 1));
+    let Some(histograms) = HISTOGRAMS.get_ptr_mut(row) else { return 0 };
+    count(histograms, wait_bucket(waited));
+    if state < REASONS as u32 {
+        count(histograms, WAIT_BUCKETS + state as usize * OFF_BUCKETS + off_bucket(off));
     }
     0
 }
 
-/// Counts a duration in a row of histograms: of waits for a CPU, or of time off it by state.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn count_duration(cpu: u32, rows: u32, which: u32, nanos: u64) -> u32 {
-    if rows == NO_HISTOGRAMS {
-        return 0;
-    }
-    let stripes = STRIPES.load();
-    let Some(histograms) = HISTOGRAMS.get_ptr_mut((rows - 1) * stripes + (cpu & (stripes - 1))) else { return 0 };
-    let at = if which == 0 {
-        bucket(nanos, WAIT_SCALE, WAIT_BUCKETS)
-    } else {
-        WAIT_BUCKETS + (which as usize - 1) * OFF_BUCKETS + bucket(nanos, OFF_SCALE, OFF_BUCKETS)
-    };
+#[inline(always)]
+fn count(histograms: *mut Histograms, at: usize) {
     if at >= size_of::<Histograms>() / 4 {
-        return 0;
+        return;
     }
     // SAFETY: inside the row.
     let word = unsafe { histograms.cast::<u32>().add(at) };
-    if stripes < POSSIBLE_CPUS.load() {
+    if STRIPES.load() < POSSIBLE_CPUS.load() {
         // SAFETY: a word of a map value.
         unsafe { step32(word) };
     } else {
         // SAFETY: this CPU's own.
         unsafe { write_volatile(word, read_volatile(word).wrapping_add(1)) };
     }
-    0
 }
 
 /// The sums of a key on this CPU: `row` of the array, or those beside its overflow.

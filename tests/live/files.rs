@@ -96,7 +96,7 @@ fn a_process_in_no_cgroup_has_what_its_schedstat_says() {
     let interval = pipeline.close();
     let mine =
         interval.usage.work.iter().find(|(key, _)| matches!(key.decode(), Work::Process { tgid, .. } if tgid == pid));
-    let ours: Nanos = mine.unwrap().1.values().copied().sum();
+    let ours: Nanos = mine.unwrap().1.values().map(|on_cpu| on_cpu.time).sum();
     let ticks = 4_000_000_000 / wattrace::probes::procfs::user_hz();
     println!("{} ns, schedstat {} ns", ours.0, used.0);
     assert!(ours.0.abs_diff(used.0) <= ticks, "{} ns instead of {} ns", ours.0, used.0);

@@ -6,7 +6,7 @@ use super::{
     otelcol::Collector,
     programs::{Workload, agent, can_measure, peer, until},
     received::{Key, Point, key, received},
-    states::{States, Watch, keep, ledger},
+    states::{States, Watch, cpu_times, keep, ledger},
 };
 
 /// Every point against the state of its instant.
@@ -69,11 +69,19 @@ fn check_ended(points: &[Point], name: &str, states: &States) {
     let accounts = states.values().flat_map(|saved| &saved.ledger.accounts);
     let mut of_it = accounts.filter(|account| account.cgroup.as_ref().is_some_and(|cgroup| cgroup.path == name));
     let account = of_it.next_back().unwrap_or_else(|| panic!("no account of {name}"));
-    let cpu = points.iter().filter(|point| point.id == account.workload.id && point.metric.ends_with("cpu.time"));
-    let cpu: Vec<_> = cpu.map(|point| point.value).collect();
-    let [.., last, gone] = &*cpu else { panic!("{cpu:?}") };
-    assert_eq!((*last, *gone), (Some(account.cpu.seconds()), None), "{cpu:?}");
     assert!(account.cpu.0 > 0);
+    for (shared, time) in cpu_times(account) {
+        let is_it = |point: &&Point| {
+            let of = point.attributes.get("wattrace.cpu.shared").is_some_and(|of| of == shared);
+            of && point.id == account.workload.id && point.metric.ends_with("cpu.time")
+        };
+        let cpu: Vec<_> = points.iter().filter(is_it).map(|point| point.value).collect();
+        if cpu.is_empty() && time == 0.0 {
+            continue;
+        }
+        let [.., last, gone] = &*cpu else { panic!("{cpu:?}") };
+        assert_eq!((*last, *gone), (Some(time), None), "{cpu:?}");
+    }
 }
 
 fn run(outage: bool) {

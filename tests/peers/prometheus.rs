@@ -86,7 +86,7 @@ fn note(totals: &mut Totals, saved: Saved) {
     for account in saved.ledger.accounts {
         let Some(cgroup) = account.cgroup else { continue };
         let mut put = |name, value| totals.insert((cgroup.path.clone(), name), value);
-        put(CPU, account.cpu.seconds());
+        put(CPU, (account.cpu - account.shared).seconds());
         if !account.energy.is_empty() {
             put(CARBON, account.operational.0);
         }
@@ -101,7 +101,9 @@ fn note(totals: &mut Totals, saved: Saved) {
 fn series(path: &str, metric: &str, scraped: bool) -> String {
     // Of what is scraped `instance` is the page.
     let instance = if scraped { "service_instance_id" } else { "instance" };
-    format!("{metric}{{{instance}=~\".*{path}\"}}")
+    // Of two series of CPU time the first is always there.
+    let one = if metric == CPU { ",wattrace_cpu_shared=\"false\"" } else { "" };
+    format!("{metric}{{{instance}=~\".*{path}\"{one}}}")
 }
 
 /// Raw samples: seconds and value.

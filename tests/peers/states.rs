@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use wattrace::pipeline::state::Saved;
+use wattrace::{attribution::ledger::Account, pipeline::state::Saved};
 
 use super::received::{Key, Life, key};
 
@@ -61,9 +61,17 @@ pub(super) fn keep(states: &mut States, saved: Saved) {
     states.insert(saved.telemetry.lifecycle.at.0, saved);
 }
 
+/// Seconds on the CPUs by `wattrace.cpu.shared`. Where no core has two threads, the second is 0 and not told.
+pub(super) fn cpu_times(account: &Account) -> [(&'static str, f64); 2] {
+    [("false", (account.cpu - account.shared).seconds()), ("true", account.shared.seconds())]
+}
+
 /// What the ledger says of the workloads at one instant.
 pub(super) fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
     let mut told = BTreeMap::new();
+    let is_shared = |values: &[String]| values.iter().any(|value| value == "true");
+    let mut cpu = saved.telemetry.lifecycle.series.iter().filter(|series| series.metric.ends_with(".cpu.time"));
+    let tells_shared = cpu.any(|series| is_shared(&series.attributes));
     for account in &saved.ledger.accounts {
         let id = &account.workload.id;
         let mut tell = |metric: &str, values: &[&str], value: f64| {
@@ -72,7 +80,9 @@ pub(super) fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
         for (zone, energy) in &account.energy {
             tell("energy", &["active", zone.name()], energy.joules().0);
         }
-        tell("cpu.time", &[], account.cpu.seconds());
+        for (shared, time) in cpu_times(account).into_iter().filter(|(shared, _)| *shared == "false" || tells_shared) {
+            tell("cpu.time", &[shared], time);
+        }
         if !account.energy.is_empty() {
             tell("carbon", &["operational"], account.operational.0);
         }

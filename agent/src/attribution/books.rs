@@ -3,12 +3,14 @@
 //!
 //! Each zone is billed at its own price by the time used on its own CPUs; sockets are never summed
 //! first. The denominator is what the CPUs say they worked, not what the workloads say: time that no
-//! workload owns shows as `unattributed` instead of raising everybody's bill.
+//! workload owns shows as `unattributed` instead of raising everybody's bill. Time that two threads of a core share counts
+//! for less, on both sides alike: [`super::weight`].
 
 use std::collections::BTreeMap;
 
+use super::weight::SmtGain;
 use crate::{
-    samples::{Place, ZoneKey, split::split, zone::ZoneSample},
+    samples::{OnCpu, Place, ZoneKey, split::split, zone::ZoneSample},
     units::{Microjoules, Nanos, Watts},
 };
 
@@ -16,9 +18,11 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Busy time of the CPUs, by place.
-    pub busy: BTreeMap<Place, Nanos>,
+    pub busy: BTreeMap<Place, OnCpu>,
     /// On-CPU time of each workload, by place.
-    pub work: Vec<BTreeMap<Place, Nanos>>,
+    pub work: Vec<BTreeMap<Place, OnCpu>>,
+    /// What time that is shared weighs.
+    pub gain: SmtGain,
 }
 
 /// One zone's energy and who it went to.
@@ -35,7 +39,7 @@ pub struct ZoneBooks {
     /// Parts of [`Self::idle`] by what each workload has reserved, in the order of the entries that are posted with them;
     /// empty: all of it is the node's.
     pub idle_parts: Vec<Microjoules>,
-    /// Nanoseconds that workloads claim beyond what the CPUs worked: clock noise.
+    /// Nanoseconds, as weighed, that workloads claim beyond what the CPUs worked: clock noise.
     pub excess: Nanos,
 }
 
@@ -44,8 +48,8 @@ pub struct ZoneBooks {
 pub struct Attribution {
     /// Per zone that is shared out.
     pub zones: Vec<ZoneBooks>,
-    /// Busy time no workload owns, of all places.
-    pub unattributed: Nanos,
+    /// Busy time no workload owns, of all places; time and no weight.
+    pub unattributed: OnCpu,
 }
 
 impl ZoneBooks {
@@ -61,7 +65,7 @@ impl ZoneBooks {
     }
 }
 
-/// Shares each zone's active energy out by time on its CPUs. `floor` is the zone's idle power.
+/// Shares each zone's active energy out by weighed time on its CPUs. `floor` is the zone's idle power.
 pub fn attribute(zones: &[ZoneSample], floor: impl Fn(ZoneKey) -> Watts, usage: &Usage) -> Attribution {
     let shared = zones.iter().filter(|zone| zone.key.kind.is_attributed());
     Attribution {
@@ -71,7 +75,7 @@ pub fn attribute(zones: &[ZoneSample], floor: impl Fn(ZoneKey) -> Watts, usage: 
 }
 
 /// Place by place: workloads that claim too much on one socket do not own the time of another.
-fn without_owner(usage: &Usage) -> Nanos {
+fn without_owner(usage: &Usage) -> OnCpu {
     let mut rest = usage.busy.clone();
     for (place, time) in usage.work.iter().flatten() {
         if let Some(left) = rest.get_mut(place) {
@@ -82,9 +86,9 @@ fn without_owner(usage: &Usage) -> Nanos {
 }
 
 fn books(zone: &ZoneSample, floor: Watts, usage: &Usage) -> ZoneBooks {
-    let on_zone = |times: &BTreeMap<Place, Nanos>| -> u64 {
+    let on_zone = |times: &BTreeMap<Place, OnCpu>| -> u64 {
         let covered = times.iter().filter(|(place, _)| zone.key.scope.covers(**place));
-        covered.fold(0u64, |sum, (_, time)| sum.saturating_add(time.0))
+        usage.gain.weight(covered.map(|(_, on_cpu)| *on_cpu).sum()).0
     };
     let mut weights: Vec<u64> = usage.work.iter().map(on_zone).collect();
     let claimed = weights.iter().fold(0u64, |sum, weight| sum.saturating_add(*weight));

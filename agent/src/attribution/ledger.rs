@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::books::{Attribution, ZoneBooks};
 use crate::{
     identity::{Triplet, Workload},
-    samples::{ZoneKey, ZoneKind, zone::UnknownReason},
+    samples::{OnCpu, ZoneKey, ZoneKind, zone::UnknownReason},
     units::{Grams, Microjoules, Nanos},
 };
 
@@ -27,6 +27,9 @@ pub struct Account {
     pub cgroup: Option<Cgroup>,
     /// On-CPU time.
     pub cpu: Nanos,
+    /// Of it, while the other thread of the core was busy, too; 0 where that is not known.
+    #[serde(default)]
+    pub shared: Nanos,
     /// Active energy by kind of zone, all sockets together.
     pub energy: BTreeMap<ZoneKind, Microjoules>,
     /// Operational carbon.
@@ -73,7 +76,7 @@ pub struct Entry {
     /// Where it was seen.
     pub cgroup: Option<Cgroup>,
     /// On-CPU time.
-    pub cpu: Nanos,
+    pub cpu: OnCpu,
     /// Operational carbon of its energy.
     pub operational: Grams,
 }
@@ -130,6 +133,7 @@ impl Ledger {
             workload: Arc::clone(&entry.workload),
             cgroup: None,
             cpu: Nanos(0),
+            shared: Nanos(0),
             energy: BTreeMap::new(),
             operational: Grams(0.0),
             idle: BTreeMap::new(),
@@ -137,7 +141,8 @@ impl Ledger {
         if entry.cgroup.is_some() {
             account.cgroup.clone_from(&entry.cgroup);
         }
-        account.cpu += entry.cpu;
+        account.cpu += entry.cpu.time;
+        account.shared += entry.cpu.shared;
         account.operational = grown(account.operational, entry.operational);
     }
 
@@ -225,6 +230,7 @@ impl Account {
         let Some(before) = before else { return self.clone() };
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),
+            shared: self.shared.saturating_sub(before.shared),
             energy: grown_by(&self.energy, &before.energy, Microjoules::saturating_sub),
             operational: Grams((self.operational.0 - before.operational.0).max(0.0)),
             idle: grown_by(&self.idle, &before.idle, Microjoules::saturating_sub),

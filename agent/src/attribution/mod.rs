@@ -6,3 +6,4 @@ pub mod idle;
 pub mod ledger;
 pub mod model;
 pub mod reserved;
+pub mod weight;

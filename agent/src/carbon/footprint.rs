@@ -59,7 +59,7 @@ mod tests {
         attribution::books::{Usage, attribute},
         carbon::intensity::at_location,
         samples::{
-            Place, Scope, ZoneKey, ZoneKind,
+            OnCpu, Place, Scope, ZoneKey, ZoneKind,
             zone::{UnknownReason, ZoneSample},
         },
         units::{MicroCpus, Watts},
@@ -73,9 +73,9 @@ mod tests {
             covered: Nanos::from_secs(1),
             unknown: UnknownReason::ALL.map(|reason| (reason, Nanos(0))),
         };
-        let on = |nanos| [(Place { socket: 0, die: 0 }, Nanos(nanos))].into();
+        let on = |nanos| [(Place { socket: 0, die: 0 }, OnCpu::alone(Nanos(nanos)))].into();
         let zones = [zone(ZoneKind::Package, 7_000_001), zone(ZoneKind::Dram, 3_000_002)];
-        let usage = Usage { busy: on(10), work: vec![on(5), on(2)] };
+        let usage = Usage { busy: on(10), work: vec![on(5), on(2)], ..Usage::default() };
         let mut attribution = attribute(&zones, |_| Watts(2.0), &usage);
         // The third did not run, or nobody knows whether it did.
         attribution.hand_out_idle(&[0, 500_000, 1_000_000].map(MicroCpus), MicroCpus::whole(4));

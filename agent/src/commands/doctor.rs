@@ -11,6 +11,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    attribution::weight::Method,
     config,
     pipeline::{
         factors, meter,
@@ -19,8 +20,9 @@ use crate::{
     probes::{
         bpf::layout::Layouts,
         cgroupfs::{self, Mode},
-        lockdown, topology,
+        lockdown, pressure, topology,
     },
+    samples::pressure::Resource,
 };
 
 mod energy;
@@ -116,7 +118,9 @@ fn findings(root: &Path, kernel_programs: bool) -> Vec<Finding> {
         findings.push(rights(root, &[meter]));
     }
     findings.push(sched(root, kernel_programs));
+    findings.push(cores(root));
     findings.extend(hybrid(root));
+    findings.push(pressure(root));
     findings.extend(energy::findings(meter::choose(root, &config::Energy::default())));
     findings.extend(carbon(root));
     findings
@@ -192,14 +196,19 @@ fn cgroups(root: &Path) -> Finding {
 fn sched(root: &Path, kernel_programs: bool) -> Finding {
     const CHECK: &str = "sched probe";
     // Only what can also be read measures anything.
-    let opened = Sources::open(root, kernel_programs).and_then(|mut sources| sources.glance().map(|_| sources));
+    let opened = Sources::open(root, kernel_programs, config::SchedLevel::default())
+        .and_then(|mut sources| sources.glance().map(|_| sources));
     let sources = match opened {
         Ok(sources) => sources,
         Err(error) => return finding(CHECK, Level::Failed, error.to_string()),
     };
     match &sources.sched {
         Sched::Btf(programs) => match (&programs.cgroups, &programs.moves) {
-            (Ok(_), Ok(())) => finding(CHECK, Level::Ok, "loaded, attached, and it knows this process on every CPU"),
+            (Ok(_), Ok(())) => finding(
+                CHECK,
+                Level::Ok,
+                format!("loaded at level {}, attached, and it knows this process on every CPU", sources.level.name()),
+            ),
             (Err(reason), _) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
             (Ok(_), Err(reason)) => finding(CHECK, Level::Degraded, format!("loaded; {reason}")),
         },
@@ -207,6 +216,39 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
             let level = if kernel_programs { Level::Degraded } else { Level::Note };
             finding(CHECK, level, format!("{}, less exact per workload: {}", files.mode(), files.reason))
         }
+    }
+}
+
+/// Whether threads share cores, and what follows for who is billed what.
+fn cores(root: &Path) -> Finding {
+    const CHECK: &str = "cores";
+    let topology = match topology::read(root) {
+        Ok(topology) => topology,
+        Err(error) => return finding(CHECK, Level::Degraded, error.to_string()),
+    };
+    if !topology.has_siblings() {
+        return finding(CHECK, Level::Ok, format!("no core has two threads: method {}", Method::CpuTime.name()));
+    }
+    let method = Method::CpuTimeSmt(config::Energy::default().smt_gain);
+    let gain = method.gain().unwrap_or_default();
+    let text = format!(
+        "two threads a core: method {}, energy.smt_gain {gain} unless configured; without kernel programs method {}",
+        method.name(),
+        Method::CpuTime.name(),
+    );
+    finding(CHECK, Level::Ok, text)
+}
+
+fn pressure(root: &Path) -> Finding {
+    const CHECK: &str = "pressure";
+    match pressure::node(root, Resource::Cpu) {
+        Ok(Some(_)) => finding(CHECK, Level::Ok, "the kernel counts waiting for CPU, memory and I/O (PSI)"),
+        Ok(None) => finding(
+            CHECK,
+            Level::Note,
+            "the kernel does not count waiting (PSI), so there are no series of pressure: boot it with psi=1, or build it with CONFIG_PSI",
+        ),
+        Err(error) => finding(CHECK, Level::Note, error.to_string()),
     }
 }
 

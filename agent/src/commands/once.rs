@@ -157,6 +157,7 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         floors: &interval.floors,
         hardware: &interval.hardware,
         idle_policy: pipeline.idle_policy(),
+        method: pipeline.method(),
         energy: energy_note(pipeline),
         sched: sched_note(pipeline),
     }
@@ -180,12 +181,13 @@ fn energy_note(pipeline: &Pipeline) -> EnergyNote {
 
 fn sched_note(pipeline: &Pipeline) -> SchedNote {
     let losses = pipeline.losses();
-    let (mode, reason) = match &pipeline.sources.sched {
-        Sched::Btf(_) => ("btf", None),
-        Sched::Files(files) => (files.mode(), Some(files.reason.clone())),
+    let (mode, level, reason) = match &pipeline.sources.sched {
+        Sched::Btf(_) => ("btf", Some(pipeline.sources.level.name()), None),
+        Sched::Files(files) => (files.mode(), None, Some(files.reason.clone())),
     };
     SchedNote {
         mode,
+        level,
         reason,
         lost: losses.iter().filter(|loss| loss.loses).map(|loss| loss.count).sum(),
         counts: losses.into_iter().filter(|loss| loss.count > 0).map(|loss| (loss.name, loss.count)).collect(),

@@ -7,12 +7,12 @@ use super::{
     settings::{Mistake, Setting, Settings, Value},
     single,
     valid::{
-        Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, MeterKind, Otlp, Prometheus,
-        Resource,
+        Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, MeterKind, Otlp, Probes,
+        Prometheus, Resource, SchedLevel,
     },
 };
 use crate::{
-    attribution::reserved::IdlePolicy,
+    attribution::{reserved::IdlePolicy, weight::SmtGain},
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
@@ -31,6 +31,7 @@ pub(super) fn judge(settings: &Settings, found: &mut Vec<Mistake>) -> Config {
     Config {
         agent: judge.agent(),
         energy: judge.energy(),
+        probes: judge.probes(),
         carbon: judge.carbon(),
         otlp: judge.otlp(),
         prometheus: Prometheus { listen: judge.text("prometheus.listen", single::listen).flatten() },
@@ -141,7 +142,13 @@ impl Judge<'_> {
         let sources = MeterKind::ALL.map(|kind| (kind.name(), kind));
         let policies = IdlePolicy::ALL.map(|policy| (policy.name(), policy));
         let idle_policy = self.one_of("energy.idle_policy", &policies).unwrap_or_default();
-        Energy { source: self.one_of("energy.source", &sources), idle, max, idle_policy }
+        let smt_gain = self.number("energy.smt_gain").map(SmtGain::new).unwrap_or_default();
+        Energy { source: self.one_of("energy.source", &sources), idle, max, idle_policy, smt_gain }
+    }
+
+    fn probes(&mut self) -> Probes {
+        let levels = SchedLevel::ALL.map(|level| (level.name(), level));
+        Probes { sched: self.one_of("probes.sched", &levels).unwrap_or_default() }
     }
 
     fn carbon(&mut self) -> Carbon {

@@ -72,9 +72,10 @@ impl fmt::Display for Kind {
     }
 }
 
-pub(super) const SECTIONS: [Section; 6] = [
+pub(super) const SECTIONS: [Section; 7] = [
     Section { name: "agent", help: "What the agent does and where it keeps what it must not forget." },
     Section { name: "energy", help: "What you know about the machine's power; measured values are preferred." },
+    Section { name: "probes", help: "What the kernel programs count." },
     Section { name: "carbon", help: "Where the machine stands and what was emitted to make it." },
     Section { name: "otlp", help: "Where the metrics and the agent's own log records go: OTLP over HTTP, protobuf." },
     Section { name: "prometheus", help: "The page a Prometheus server reads." },
@@ -85,7 +86,7 @@ pub(super) const SECTIONS: [Section; 6] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 27] = [
+pub(super) const OPTIONS: [Opt; 29] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -141,6 +142,22 @@ pub(super) const OPTIONS: [Opt; 27] = [
         reload: false,
         example: "",
         help: "Whose idle energy is. \"separate\": the node's. \"by_request\": of who reserved CPUs, by the quota in cpu.max of a workload's own control groups, whether it runs or not; what nobody reserved stays with the node. Requests of Kubernetes pods are not read, only the limits that became quotas.",
+    },
+    Opt {
+        key: "energy.smt_gain",
+        kind: Kind::Number(0.0..=1.0),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "What the second thread of a core adds to the work of the first, in steps of 0.001: a workload that shares its cores is billed (1 + smt_gain) / 2 of one that has them alone. Published: 0.1 to 0.3. 1: threads count as cores. It matters only where cores have two threads.",
+    },
+    Opt {
+        key: "probes.sched",
+        kind: Kind::OneOf(&["full", "lean"]),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "What is counted of threads. \"full\": time on the CPUs, and the run queue, time off the CPUs and states of threads, too. \"lean\": time on the CPUs alone, which costs less and takes less kernel memory.",
     },
     Opt {
         key: "carbon.location",

@@ -6,17 +6,19 @@ use super::{
     options::{OPTIONS, Opt, SECTIONS, Section},
     settings::Value,
     single::{self, LOGS_PATH, METRICS_PATH, OFF, print_size},
-    valid::{Agent, Carbon, ClientFiles, Config, Energy, Logs, Otlp, Prometheus, Resource},
+    valid::{Agent, Carbon, ClientFiles, Config, Energy, Logs, Otlp, Probes, Prometheus, Resource},
 };
 
 /// What each option would have to say for this configuration; the inverse of [`super::judge`]. A field that is
 /// not named here does not compile.
 pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
-    let Config { agent, energy, carbon, otlp, prometheus, resource } = config;
+    let Config { agent, energy, probes, carbon, otlp, prometheus, resource } = config;
+    let Probes { sched } = probes;
     let Prometheus { listen } = prometheus;
     let Resource { attributes, service_name } = resource;
     let all = agent_values(agent).into_iter().chain(energy_values(energy)).chain(carbon_values(carbon));
     let all = all.chain(otlp_values(otlp)).chain(logs_values(otlp)).chain([
+        ("probes.sched", Some(Value::text(sched.name()))),
         ("prometheus.listen", listen.as_ref().map(Value::text)),
         ("resource.attributes", table(attributes)),
         ("resource.service_name", service_name.as_ref().map(Value::text)),
@@ -35,13 +37,14 @@ fn agent_values(agent: &Agent) -> [Row; 3] {
     ]
 }
 
-fn energy_values(energy: &Energy) -> [Row; 4] {
-    let Energy { source, idle, max, idle_policy } = energy;
+fn energy_values(energy: &Energy) -> [Row; 5] {
+    let Energy { source, idle, max, idle_policy, smt_gain } = energy;
     [
         ("energy.source", source.map(|kind| Value::text(kind.name()))),
         ("energy.idle_watts", idle.map(|idle| Value::Number(idle.0))),
         ("energy.max_watts", max.map(|max| Value::Number(max.0))),
         ("energy.idle_policy", Some(Value::text(idle_policy.name()))),
+        ("energy.smt_gain", Some(Value::Number(smt_gain.value()))),
     ]
 }
 

@@ -50,6 +50,14 @@ fn figures_arrive_with_their_unit() {
         assert_eq!(parsed(&text).unwrap().energy.idle_policy, policy);
     }
     assert_eq!(parsed("").unwrap().energy.idle_policy, IdlePolicy::Separate);
+    for (gain, kept) in [("0", 0.0), ("1", 1.0), ("0.3", 0.3), ("0.2006", 0.201)] {
+        let energy = parsed(&format!("energy.smt_gain = {gain}")).unwrap().energy;
+        assert_eq!(energy.smt_gain.value().to_bits(), f64::to_bits(kept), "{gain}");
+    }
+    assert_eq!(parsed("").unwrap().energy.smt_gain.value().to_bits(), 0.15_f64.to_bits());
+    for level in SchedLevel::ALL {
+        assert_eq!(parsed(&format!("probes.sched = \"{}\"", level.name())).unwrap().probes.sched, level);
+    }
     assert_eq!(parsed("energy.source = \"powercap\"").unwrap().energy.source, Some(MeterKind::Powercap));
 }
 
@@ -129,7 +137,7 @@ fn unknown_names_are_said_with_a_near_one() {
     each_is_said(&[
         ("[energy]\nidle_wats = 3", "2: there is no option \"idle_wats\" in [energy]: did you mean idle_watts?"),
         ("\n[energie]", "2: there is no section \"energie\": did you mean [energy]?"),
-        ("x = 1", "1: there is no section \"x\": there are agent, energy, carbon, otlp, prometheus, resource"),
+        ("x = 1", "1: there is no section \"x\": there are agent, energy, probes, carbon, otlp, prometheus, resource"),
         ("endpoint = \"http://c\"", "1: \"endpoint\" stands in no section: move it into [otlp]"),
         ("[agent]\npue = 1.5", "2: there is no option \"pue\" in [agent]: move it into [carbon]"),
         ("[prometheus]\nz = 1", "2: there is no option \"z\" in [prometheus]: there are listen"),
@@ -165,6 +173,8 @@ fn values_out_of_range_are_said() {
         ("agent.log_level = \"loud\"", "1: agent.log_level is \"loud\": give \"error\" or \"warn\" or"),
         ("energy.idle_watts = -1", "1: energy.idle_watts is -1: give a number from 0 to 100000"),
         ("energy.idle_policy = \"all\"", "1: energy.idle_policy is \"all\": give \"separate\" or \"by_request\""),
+        ("energy.smt_gain = 1.1", "1: energy.smt_gain is 1.1: give a number from 0 to 1"),
+        ("probes.sched = \"fat\"", "1: probes.sched is \"fat\": give \"full\" or \"lean\""),
         ("carbon.pue = nan", "1: carbon.pue is NaN: give a number from 1 to 5"),
         ("carbon.location = \"some where\"", "1: carbon.location is no zone or country code"),
         ("otlp.timeout = \"1h\"", "1: otlp.timeout is \"1h\": give a duration from \"100ms\" to \"5m\""),

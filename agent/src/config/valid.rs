@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    attribution::reserved::IdlePolicy,
+    attribution::{reserved::IdlePolicy, weight::SmtGain},
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
@@ -19,6 +19,8 @@ pub struct Config {
     pub agent: Agent,
     /// The machine's power.
     pub energy: Energy,
+    /// What kernel programs count.
+    pub probes: Probes,
     /// Carbon.
     pub carbon: Carbon,
     /// The OTLP export.
@@ -96,6 +98,38 @@ pub struct Energy {
     pub max: Option<Watts>,
     /// Whose idle energy is.
     pub idle_policy: IdlePolicy,
+    /// What the second thread of a core adds.
+    pub smt_gain: SmtGain,
+}
+
+/// What kernel programs count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Of threads.
+    pub sched: SchedLevel,
+}
+
+/// How much is counted of threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SchedLevel {
+    /// Time on the CPUs, the run queue, time off the CPUs and states of threads.
+    #[default]
+    Full,
+    /// Time on the CPUs alone.
+    Lean,
+}
+
+impl SchedLevel {
+    /// All, the default first.
+    pub const ALL: [Self; 2] = [Self::Full, Self::Lean];
+
+    /// The name that the configuration, metrics and `once --json` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Lean => "lean",
+        }
+    }
 }
 
 /// What energy can be read from.

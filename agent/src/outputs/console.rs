@@ -137,6 +137,10 @@ fn notes(report: &Report<'_>) -> String {
             report.idle_policy.name()
         ));
     }
+    if let Some(gain) = report.method.gain() {
+        let what = "time in which both threads of a core were busy counts for less";
+        lines.push(format!("shares  {}: {what}, by a gain of {gain}\n", report.method.name()));
+    }
     let unknown = report.unknown();
     if unknown.0 > 0 {
         lines.push(format!("unknown {:.3} s of meter time: its energy is in no figure above\n", unknown.seconds()));
@@ -156,7 +160,10 @@ fn idle(key: ZoneKey, floor: Floor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outputs::example::{Example, HOSTILE};
+    use crate::{
+        attribution::weight::{Method, SmtGain},
+        outputs::example::{Example, HOSTILE},
+    };
 
     #[test]
     fn a_table_says_everything_once() {
@@ -199,6 +206,16 @@ lost    sched.map_full 3
             text.contains("\nidle    by_request: workloads 4.125000 J by reserved CPUs, node 6.875000 J\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn how_energy_was_shared_out_is_said_where_cores_have_two_threads() {
+        let example = Example::new();
+        let mut report = example.report();
+        report.method = Method::CpuTimeSmt(SmtGain::default());
+        let text = table(&report, 20, "");
+        let line = "\nshares  cpu_time+smt: time in which both threads of a core were busy counts for less, by a gain of 0.15\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

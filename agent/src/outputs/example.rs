@@ -9,6 +9,7 @@ use crate::{
         idle::{Floor, IdleOrigin},
         ledger::{Cgroup, Entry, Ledger},
         reserved::IdlePolicy,
+        weight::Method,
     },
     carbon::{
         footprint::{Factors, Footprint},
@@ -17,7 +18,7 @@ use crate::{
     },
     identity::{Kind, Triplet, Workload},
     samples::{
-        EnergySource, Instant, Place, Scope, ZoneKey, ZoneKind,
+        EnergySource, Instant, OnCpu, Place, Scope, ZoneKey, ZoneKind,
         usage::UsageSample,
         zone::{UnknownReason, ZoneSample},
     },
@@ -61,7 +62,7 @@ impl Example {
             entry(Kind::SystemdUnit, "ssh.service", 1_200, 0.001),
             Entry { cgroup: None, ..entry(Kind::Process, HOSTILE, 300, 0.0005) },
         ];
-        let mut attribution = Attribution { zones, unattributed: Nanos(0) };
+        let mut attribution = Attribution { zones, unattributed: OnCpu::default() };
         if idle_policy == IdlePolicy::ByRequest {
             entries.push(entry(Kind::SystemdUnit, "asleep.service", 0, 0.000_125));
             attribution.hand_out_idle(&[1_000_000, 0, 500_000].map(MicroCpus), MicroCpus::whole(4));
@@ -102,13 +103,20 @@ impl Example {
             floors: &self.floors,
             hardware: &self.hardware,
             idle_policy: self.idle_policy,
+            method: Method::CpuTime,
             energy: EnergyNote {
                 source: EnergySource::RaplPowercap,
                 description: "intel-rapl:0".to_owned(),
                 uncertainty: Some(0.05),
                 precision: None,
             },
-            sched: SchedNote { mode: "btf", reason: None, counts: vec![("sched.map_full".to_owned(), 3)], lost: 3 },
+            sched: SchedNote {
+                mode: "btf",
+                level: Some("full"),
+                reason: None,
+                counts: vec![("sched.map_full".to_owned(), 3)],
+                lost: 3,
+            },
         }
     }
 }
@@ -126,7 +134,9 @@ fn usage() -> UsageSample {
         from: at(10),
         to: at(12),
         cpus: 4,
-        busy: BTreeMap::from([(place(0), Nanos::from_millis(1_500)), (place(1), Nanos::from_millis(500))]),
+        busy: BTreeMap::from(
+            [(place(0), 1_500), (place(1), 500)].map(|(place, time)| (place, OnCpu::alone(Nanos::from_millis(time)))),
+        ),
         idle: Nanos::from_millis(5_900),
         ..UsageSample::default()
     }
@@ -160,7 +170,11 @@ fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
     Entry {
         workload: Arc::new(Workload { id, kind, name: name.to_owned() }),
         cgroup: Some(Cgroup { id: 4_711, path: format!("/system.slice/{name}") }),
-        cpu: Nanos::from_millis(millis),
+        // A third of it shared, except nobody's.
+        cpu: OnCpu::new(
+            Nanos::from_millis(millis),
+            Nanos::from_millis(if kind == Kind::Unattributed { 0 } else { millis / 3 }),
+        ),
         operational: Grams(grams),
     }
 }

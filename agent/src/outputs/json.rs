@@ -8,7 +8,10 @@ use serde::Serialize;
 
 use super::report::Report;
 use crate::{
-    attribution::ledger::{Account, ZoneAccount},
+    attribution::{
+        ledger::{Account, ZoneAccount},
+        weight::Method,
+    },
     samples::{
         ZoneKind,
         zone::{UnknownReason, ZoneSample},
@@ -25,6 +28,7 @@ struct Node<'a> {
     scope: String,
     description: &'a str,
     idle_policy: &'static str,
+    attribution: Attribution,
     precision: Option<&'static str>,
     uncertainty: Option<f64>,
     zones: Vec<Zone>,
@@ -34,6 +38,14 @@ struct Node<'a> {
     grid: Grid<'a>,
     pue: Pue,
     probes: Probes<'a>,
+}
+
+#[derive(Serialize)]
+struct Attribution {
+    method: &'static str,
+    /// Where cores have two threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smt_gain: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +131,9 @@ struct Workload<'a> {
     cgroup: Option<&'a str>,
     cgroup_id: Option<u64>,
     cpu_s: f64,
+    /// Where it is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_shared_s: Option<f64>,
     energy_j: BTreeMap<&'static str, Option<f64>>,
     idle_j: BTreeMap<&'static str, f64>,
     carbon: Carbon,
@@ -145,6 +160,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
         scope: report.scope(),
         description: &report.energy.description,
         idle_policy: report.idle_policy.name(),
+        attribution: Attribution { method: report.method.name(), smt_gain: report.method.gain() },
         precision: report.energy.precision,
         uncertainty: report.energy.uncertainty,
         zones: report.ledger.zones().map(|account| zone(report, account)).collect(),
@@ -215,7 +231,7 @@ fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
     let reason = report.sched.reason.as_deref();
     Sched {
         mode: report.sched.mode,
-        level: reason.is_none().then_some("lean"),
+        level: report.sched.level,
         lost: report.sched.lost,
         reason,
         sockets: report.usage.is_place_estimated.then_some("estimated"),
@@ -233,6 +249,7 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         cgroup: cgroup.map(|cgroup| cgroup.path.as_str()),
         cgroup_id: cgroup.map(|cgroup| cgroup.id),
         cpu_s: account.cpu.seconds(),
+        cpu_shared_s: (report.method != Method::CpuTime).then(|| account.shared.seconds()),
         energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), known(*kind, *energy))).collect(),
         idle_j: account.idle.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
         carbon: Carbon {
@@ -253,6 +270,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        attribution::weight::SmtGain,
         outputs::example::{Example, HOSTILE},
         samples::EnergySource,
     };
@@ -270,7 +288,7 @@ mod tests {
         let expected = json!({
             "type": "node", "interval_s": 2.0,
             "source": "rapl_powercap", "quality": "measured", "scope": "package+dram", "description": "intel-rapl:0",
-            "idle_policy": "separate",
+            "idle_policy": "separate", "attribution": { "method": "cpu_time" },
             "precision": null, "uncertainty": 0.05,
             "zones": [
                 {
@@ -300,7 +318,7 @@ mod tests {
                 "precision": "country", "year": 2025,
             },
             "pue": { "value": 1.0, "source": "not_applied" },
-            "probes": { "sched": { "mode": "btf", "level": "lean", "lost": 3, "counts": { "sched.map_full": 3 } } },
+            "probes": { "sched": { "mode": "btf", "level": "full", "lost": 3, "counts": { "sched.map_full": 3 } } },
         });
         assert_eq!(lines(&Example::new().report())[0], expected);
     }
@@ -322,6 +340,17 @@ mod tests {
             workload("unattributed", "unattributed", Value::Null, 0.5, 2.999_997, 0.3, 0.00025),
         ];
         assert_eq!(lines[1..], expected);
+    }
+
+    #[test]
+    fn time_that_was_shared_is_told_where_cores_have_two_threads() {
+        let example = Example::new();
+        let mut report = example.report();
+        report.method = Method::CpuTimeSmt(SmtGain::default());
+        let lines = lines(&report);
+        assert_eq!(lines[0]["attribution"], json!({ "method": "cpu_time+smt", "smt_gain": 0.15 }));
+        let shared: Vec<_> = lines[1..].iter().map(|line| (&line["cpu_s"], &line["cpu_shared_s"])).collect();
+        assert_eq!(shared, [(&json!(1.2), &json!(0.4)), (&json!(0.3), &json!(0.1)), (&json!(0.5), &json!(0.0))]);
     }
 
     #[test]
@@ -355,7 +384,7 @@ mod tests {
         example.usage.to = example.usage.from;
         let mut report = example.report();
         report.energy.source = EnergySource::None;
-        report.sched.mode = "cgroupfs";
+        (report.sched.mode, report.sched.level) = ("cgroupfs", None);
         report.sched.reason = Some("no rights".to_owned());
         let lines = lines(&report);
         let node = &lines[0];

@@ -7,6 +7,7 @@ use crate::{
         idle::Floor,
         ledger::{Account, Ledger, ZoneAccount},
         reserved::IdlePolicy,
+        weight::Method,
     },
     carbon::footprint::{Factors, Footprint},
     samples::{EnergySource, ZoneKey, ZoneKind, usage::UsageSample, zone::ZoneSample},
@@ -30,6 +31,8 @@ pub struct Report<'a> {
     pub hardware: &'a [ZoneSample],
     /// Whose idle energy is.
     pub idle_policy: IdlePolicy,
+    /// How active energy was shared out.
+    pub method: Method,
     /// Where the energy comes from.
     pub energy: EnergyNote,
     /// How on-CPU time was measured.
@@ -54,6 +57,8 @@ pub struct EnergyNote {
 pub struct SchedNote {
     /// `btf`: by the kernel programs; `cgroupfs` or `procfs`: from files.
     pub mode: &'static str,
+    /// How much the kernel programs count of threads; `None`: there are none.
+    pub level: Option<&'static str>,
     /// Why not by the kernel programs; `None`: it is.
     pub reason: Option<String>,
     /// Counts by program and reason, those that are not 0.

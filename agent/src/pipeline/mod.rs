@@ -16,6 +16,7 @@ use crate::{
         idle::{Floor, IdleTracker},
         ledger::{Entry, Ledger},
         reserved::IdlePolicy,
+        weight::{Method, SmtGain},
     },
     carbon::footprint::{Factors, Footprint, footprint},
     clock,
@@ -38,6 +39,7 @@ pub mod meter;
 mod own;
 mod owners;
 mod polls;
+mod pressure;
 mod reserved;
 mod resume;
 pub mod sources;
@@ -50,6 +52,8 @@ use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
 use polls::{Metered, Polls};
+pub use pressure::Pressures;
+use pressure::Waits;
 use reserved::Reserved;
 use sources::{Glance, Sources, SourcesError};
 use stages::{Stage, Stages};
@@ -97,6 +101,8 @@ pub struct Interval {
     pub hardware: Vec<ZoneSample>,
     /// The agent's own part of the energy; `None`: unknown.
     pub own: Option<Microjoules>,
+    /// How much tasks waited.
+    pub pressures: Pressures,
     /// How reading each zone went.
     pub meter: Vec<ZoneHealth>,
 }
@@ -125,7 +131,9 @@ pub struct Pipeline {
     remarks: Vec<String>,
     idle: BTreeMap<ZoneKey, IdleTracker>,
     idle_watts: Option<Watts>,
+    gain: SmtGain,
     reserved: Reserved,
+    waits: Waits,
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
     filled: f64,
@@ -157,7 +165,7 @@ impl Pipeline {
         saved: Option<&Saved>,
         floors: Option<&SavedFloors>,
     ) -> Result<Self, StartError> {
-        let sources = Sources::open(root, options.kernel_programs)?;
+        let sources = Sources::open(root, options.kernel_programs, options.config.probes.sched)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
         let idle = floors::idle_trackers(root, &meter, floors);
@@ -173,7 +181,9 @@ impl Pipeline {
             registry,
             idle,
             idle_watts: options.config.energy.idle,
+            gain: options.config.energy.smt_gain,
             reserved,
+            waits: Waits::default(),
             ledger: Ledger::default(),
             stages: Stages::default(),
             own: Own::begin(),
@@ -192,6 +202,7 @@ impl Pipeline {
             pipeline.resume(saved, host::boot_id(root).as_deref());
         }
         pipeline.read_usage()?;
+        pipeline.waits.read_node(root, Nanos(0));
         if saved.is_some() {
             pipeline.post_downtime();
         }
@@ -201,6 +212,11 @@ impl Pipeline {
     /// Whose idle energy is.
     pub fn idle_policy(&self) -> IdlePolicy {
         self.reserved.policy
+    }
+
+    /// How active energy is shared out.
+    pub fn method(&self) -> Method {
+        if self.sources.tells_shared() { Method::CpuTimeSmt(self.gain) } else { Method::CpuTime }
     }
 
     fn nobody(&self, attribution: &Attribution, footprint: &Footprint) -> Entry {
@@ -294,7 +310,7 @@ impl Pipeline {
         let usage = self.usage.close();
         let zones = self.zones.close();
         let (entries, times, reserved) = self.identify(&usage);
-        let by_place = Usage { busy: usage.busy.clone(), work: times };
+        let by_place = Usage { busy: usage.busy.clone(), work: times, gain: self.gain };
         let floors = self.floors(&zones);
         let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
         let mut attribution = attribute(&zones, floor, &by_place);
@@ -309,10 +325,11 @@ impl Pipeline {
         self.ledger.post(&attribution, &entries, &nobody);
         self.note_seen(&entries);
         self.registry.expire(usage.to.monotonic);
+        let pressures = self.waits.read(&self.sources, &entries, usage.span(), &self.registry);
         let own = self.own_energy(&usage, &attribution, &entries);
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
-        Interval { usage, attribution, footprint, floors, hardware, own, meter: self.watch.close() }
+        Interval { usage, attribution, footprint, floors, hardware, own, pressures, meter: self.watch.close() }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

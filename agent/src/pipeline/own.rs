@@ -57,7 +57,7 @@ impl Pipeline {
             workload.kind != Kind::Unattributed && attribution.zones.iter().any(|zone| zone.sample.covered.0 > 0);
         let place = entries.iter().position(|entry| entry.workload.id == workload.id).filter(|_| known)?;
         let whole = attribution.zones.iter().filter_map(|zone| zone.parts.get(place)).copied().sum();
-        Some(part(whole, cpu, entries.get(place)?.cpu))
+        Some(part(whole, cpu, entries.get(place)?.cpu.time))
     }
 }
 

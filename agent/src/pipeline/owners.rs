@@ -19,8 +19,8 @@ use crate::{
         bpf::{CgroupChange, ChangeKind},
         process,
     },
-    samples::{Place, usage::UsageSample},
-    units::{Grams, MicroCpus, Nanos},
+    samples::{OnCpu, Place, usage::UsageSample},
+    units::{Grams, MicroCpus},
 };
 
 /// Intervals after which a workload without a cgroup that does not run counts as ended. Should it run again, it
@@ -93,7 +93,7 @@ impl Pipeline {
             identity("refused", counts.refused, true),
             identity("forgotten", counts.forgotten, false),
         ];
-        self.sources.losses().into_iter().chain(ours).chain(self.reserved.losses()).collect()
+        self.sources.losses().into_iter().chain(ours).chain(self.reserved.losses()).chain(self.waits.losses()).collect()
     }
 
     /// Workloads whose totals can still grow: those with a cgroup that was not removed, and those that ran lately.
@@ -114,7 +114,7 @@ impl Pipeline {
     pub(super) fn identify(
         &mut self,
         usage: &UsageSample,
-    ) -> (Vec<Entry>, Vec<BTreeMap<Place, Nanos>>, Vec<MicroCpus>) {
+    ) -> (Vec<Entry>, Vec<BTreeMap<Place, OnCpu>>, Vec<MicroCpus>) {
         self.repair(usage);
         let mut found = self.ran(usage);
         for Reservation { workload, cgroup, cpus } in self.reservations(usage) {
@@ -168,14 +168,14 @@ impl Pipeline {
 /// What one workload used and reserved.
 struct Owned {
     entry: Entry,
-    times: BTreeMap<Place, Nanos>,
+    times: BTreeMap<Place, OnCpu>,
     reserved: MicroCpus,
 }
 
 impl Owned {
     fn new(workload: &Arc<Workload>) -> Self {
         let workload = Arc::clone(workload);
-        let entry = Entry { workload, cgroup: None, cpu: Nanos(0), operational: Grams(0.0) };
+        let entry = Entry { workload, cgroup: None, cpu: OnCpu::default(), operational: Grams(0.0) };
         Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
     }
 }

@@ -13,6 +13,7 @@ use wattrace_common::sched::{Work, WorkKey};
 use super::files::Files;
 use crate::{
     clock,
+    config::SchedLevel,
     probes::{
         FileError,
         bpf::{self, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
@@ -44,8 +45,12 @@ pub struct Sources {
     /// Kernel memory of the kernel programs and their maps, which are as large as they will be; `None`: unknown, or
     /// there are none.
     pub kernel_memory: Option<Bytes>,
+    /// What kernel programs were to count of threads.
+    pub level: SchedLevel,
     finder: Option<Finder>,
     topology: Topology,
+    /// Whether any core had two threads since the start.
+    has_siblings: bool,
     /// Places of CPUs by number, also of those that went offline.
     places: BTreeMap<u32, Place>,
     /// Busy time in `/proc/stat` when a CPU was first seen there: the file counts from boot.
@@ -96,11 +101,11 @@ pub enum SourcesError {
 
 impl Sources {
     /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
-    pub fn open(root: &Path, kernel_programs: bool) -> Result<Self, SourcesError> {
+    pub fn open(root: &Path, kernel_programs: bool, level: SchedLevel) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok())
+            load(root, &topology, cgroups.as_deref().ok(), level)
         } else {
             Err("switched off by --no-bpf".to_owned())
         };
@@ -111,7 +116,14 @@ impl Sources {
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
         let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
         let (root, busy_before) = (root.to_owned(), BTreeMap::new());
-        Ok(Self { root, sched, cgroups, kernel_memory, finder, topology, places, busy_before, hz })
+        let has_siblings = topology.has_siblings();
+        Ok(Self { root, sched, cgroups, kernel_memory, level, finder, topology, has_siblings, places, busy_before, hz })
+    }
+
+    /// Whether it is told how much of its time a workload shared a core: where kernel programs count, and cores have two
+    /// threads.
+    pub fn tells_shared(&self) -> bool {
+        self.has_siblings && matches!(self.sched, Sched::Btf(_))
     }
 
     /// Sockets that have an online CPU.
@@ -189,6 +201,7 @@ impl Sources {
         let online = topology::online(&self.root).map_err(SourcesError::Topology)?;
         if !online.iter().eq(self.topology.cpus.keys()) {
             self.topology = topology::read(&self.root).map_err(SourcesError::Topology)?;
+            self.has_siblings |= self.topology.has_siblings();
             self.places.extend(self.topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)));
         }
         Ok(())
@@ -275,7 +288,8 @@ fn settle(programs: &Programs, root: &Path) {
     programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
 }
 
-fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>) -> Result<Sched, String> {
+/// Every level counts time on the CPUs, which is all that is asked for so far.
+fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, _level: SchedLevel) -> Result<Sched, String> {
     let btf = root.join("sys/kernel/btf/vmlinux");
     let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
     let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);

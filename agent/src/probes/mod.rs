@@ -14,6 +14,7 @@ pub mod model;
 pub mod parse;
 pub mod perf;
 pub mod powercap;
+pub mod pressure;
 pub mod process;
 pub mod procfs;
 pub mod sys;

@@ -5,10 +5,13 @@ pub mod cross_check;
 pub mod files;
 pub mod load;
 pub mod machine;
+mod on_cpu;
+pub mod pressure;
 mod reading;
 pub mod split;
 mod ticks;
 pub mod usage;
 pub mod zone;
 
+pub use on_cpu::OnCpu;
 pub use reading::*;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use wattrace_common::sched::WorkKey;
 
-use super::{CpuReading, Place};
+use super::{CpuReading, OnCpu, Place};
 use crate::units::Nanos;
 
 /// The coarsest clock tick of `/proc/stat` (`USER_HZ` is 100, and more on some machines that are no longer made).
@@ -35,11 +35,12 @@ impl Ticks {
     /// later intervals that have some to spare. Over time nothing is added.
     pub(super) fn even_out(
         &mut self,
-        busy: &mut BTreeMap<Place, Nanos>,
-        work: &BTreeMap<WorkKey, BTreeMap<Place, Nanos>>,
+        busy: &mut BTreeMap<Place, OnCpu>,
+        work: &BTreeMap<WorkKey, BTreeMap<Place, OnCpu>>,
     ) {
         for (place, busy) in busy {
-            let claimed: Nanos = work.values().filter_map(|times| times.get(place)).copied().sum();
+            let busy = &mut busy.time;
+            let claimed: Nanos = work.values().filter_map(|times| times.get(place)).map(|work| work.time).sum();
             let behind = self.behind.entry(*place).or_default();
             let most = self.most.get(place).copied().unwrap_or_default();
             let lent = claimed.saturating_sub(*busy).min(most.saturating_sub(*behind));
@@ -65,11 +66,11 @@ mod tests {
         let cpu = |cpu| CpuReading { cpu, place: HERE, busy: None, idle: None, shared: Nanos(0), online: true };
         ticks.observe(&[cpu(0), cpu(1)]);
         let even = |(shown, claimed): &(u64, u64)| {
-            let mut busy = BTreeMap::from([(HERE, Nanos(shown * MILLI))]);
-            let times = |part: u64| BTreeMap::from([(HERE, Nanos(part * MILLI))]);
+            let mut busy = BTreeMap::from([(HERE, OnCpu::alone(Nanos(shown * MILLI)))]);
+            let times = |part: u64| BTreeMap::from([(HERE, OnCpu::alone(Nanos(part * MILLI)))]);
             let work = [(WorkKey::cgroup(1), times(claimed / 2)), (WorkKey::cgroup(2), times(claimed - claimed / 2))];
             ticks.even_out(&mut busy, &BTreeMap::from(work));
-            busy[&HERE].0 / MILLI
+            busy[&HERE].time.0 / MILLI
         };
         intervals.iter().map(even).collect()
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wattrace_common::sched::WorkKey;
 
-use super::{Instant, Place, Reading, files::FilesTracker, split::split, ticks::Ticks};
+use super::{Instant, OnCpu, Place, Reading, files::FilesTracker, split::split, ticks::Ticks};
 use crate::units::Nanos;
 
 /// Who used the CPUs in one interval.
@@ -22,11 +22,11 @@ pub struct UsageSample {
     pub cpus: u64,
     /// Time of all tasks but idle, by place, from the CPUs' own totals; without kernel programs these are in clock
     /// ticks, which are evened out from one interval to the next.
-    pub busy: BTreeMap<Place, Nanos>,
+    pub busy: BTreeMap<Place, OnCpu>,
     /// Time of the idle tasks. A CPU that was offline in between has none.
     pub idle: Nanos,
     /// On-CPU time by key and place. Keys that did not run are absent.
-    pub work: BTreeMap<WorkKey, BTreeMap<Place, Nanos>>,
+    pub work: BTreeMap<WorkKey, BTreeMap<Place, OnCpu>>,
     /// Names of processes, by key.
     pub comms: BTreeMap<WorkKey, [u8; 16]>,
     /// Whether on which of several places work ran is an estimate: files do not tell.
@@ -41,7 +41,13 @@ impl UsageSample {
 
     /// Busy time of the whole machine.
     pub fn busy_total(&self) -> Nanos {
-        self.busy.values().copied().sum()
+        self.busy.values().map(|busy| busy.time).sum()
+    }
+
+    /// Share of the CPUs' time in which they were busy, 0 to 1. `None` for an interval without time.
+    pub fn utilization(&self) -> Option<f64> {
+        let whole = self.cpus.saturating_mul(self.span().0);
+        (whole > 0).then(|| (self.busy_total().0 as f64 / whole as f64).min(1.0))
     }
 
     /// Share of the CPUs' time that neither tasks nor idle account for: `|Σ − CPUs·Δt| / (CPUs·Δt)`.
@@ -57,8 +63,8 @@ impl UsageSample {
 #[derive(Clone, Debug, Default)]
 pub struct UsageTracker {
     /// Highest totals seen, by CPU and key.
-    work: BTreeMap<(u32, WorkKey), Nanos>,
-    busy: BTreeMap<u32, Nanos>,
+    work: BTreeMap<(u32, WorkKey), OnCpu>,
+    busy: BTreeMap<u32, OnCpu>,
     idle: BTreeMap<u32, Nanos>,
     /// Keys that ran between the last two readings.
     active: BTreeSet<WorkKey>,
@@ -83,8 +89,9 @@ impl UsageTracker {
         let places: BTreeMap<u32, Place> = reading.cpus.iter().map(|cpu| (cpu.cpu, cpu.place)).collect();
         self.active.clear();
         for time in &reading.times {
-            let delta = advance(&mut self.work, (time.cpu, time.key), time.time, self.started);
-            if delta.0 > 0 {
+            let total = OnCpu { time: time.time, shared: time.shared };
+            let delta = OnCpu::advance(&mut self.work, (time.cpu, time.key), total, self.started);
+            if delta.time.0 > 0 {
                 self.active.insert(time.key);
                 // A CPU that topology does not know counts as socket 0, die 0.
                 let place = places.get(&time.cpu).copied().unwrap_or_default();
@@ -107,8 +114,9 @@ impl UsageTracker {
     fn observe_cpus(&mut self, reading: &Reading) {
         self.sample.cpus = 0;
         for cpu in &reading.cpus {
-            if let Some(total) = cpu.busy {
-                let delta = advance(&mut self.busy, cpu.cpu, total, self.started);
+            if let Some(time) = cpu.busy {
+                let total = OnCpu { time, shared: cpu.shared };
+                let delta = OnCpu::advance(&mut self.busy, cpu.cpu, total, self.started);
                 *self.sample.busy.entry(cpu.place).or_default() += delta;
             }
             self.sample.cpus += u64::from(cpu.online);
@@ -141,7 +149,7 @@ impl UsageTracker {
             self.sample.is_place_estimated |= parts.len() > 1;
             let work = self.sample.work.entry(key).or_default();
             for (place, part) in parts {
-                *work.entry(place).or_default() += part;
+                *work.entry(place).or_default() += OnCpu::alone(part);
             }
         }
         if let Some(ticks) = &mut self.ticks {
@@ -154,8 +162,8 @@ impl UsageTracker {
 
 /// Time of which no CPU is known, over the places in proportion to how busy each was: the parts add up to it, and where
 /// the CPUs were as busy as all work together, the work of a place is as much as its CPUs did. Alike where none was busy.
-fn over_places(time: Nanos, busy: &BTreeMap<Place, Nanos>) -> BTreeMap<Place, Nanos> {
-    let weights: Vec<u64> = busy.values().map(|busy| busy.0).collect();
+fn over_places(time: Nanos, busy: &BTreeMap<Place, OnCpu>) -> BTreeMap<Place, Nanos> {
+    let weights: Vec<u64> = busy.values().map(|busy| busy.time.0).collect();
     let parts = split(time.0, &weights).or_else(|| split(time.0, &vec![1; weights.len()]));
     let Some(parts) = parts else { return BTreeMap::from([(Place::default(), time)]) };
     let placed = busy.keys().copied().zip(parts.into_iter().map(Nanos));

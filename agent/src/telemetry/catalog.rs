@@ -96,6 +96,10 @@ catalog! {
         "Meter time whose energy is unknown and in no figure, by zone and reason: reset, gap or error.";
     NODE_CPU_UNACCOUNTED = Node Gauge "wattrace.node.cpu.unaccounted" "1" []
         "Share of the CPUs' time over the interval that neither tasks nor idle account for.";
+    NODE_CPU_UTILIZATION = Node Gauge "wattrace.node.cpu.utilization" "1" []
+        "Share of the CPUs' time over the interval in which they were busy.";
+    NODE_PRESSURE = Node Gauge "wattrace.node.pressure" "1" ["wattrace.resource", "wattrace.pressure.kind"]
+        "Share of the interval in which tasks waited for cpu, memory or io (PSI): some, at least one; full, all that were not idle. None where the kernel does not count it.";
     NODE_CARBON = Node Sum "wattrace.node.carbon" "g" ["wattrace.carbon.phase"]
         "CO2-equivalent of the machine: operational from its energy, idle included, and embodied from its making.";
     NODE_PUE = Node Gauge "wattrace.node.pue" "1" ["wattrace.pue.source"]
@@ -109,8 +113,10 @@ catalog! {
         "Mean power of the workload's active energy over the interval.";
     WORKLOAD_CARBON = Workload Sum "wattrace.workload.carbon" "g" ["wattrace.carbon.phase"]
         "CO2-equivalent of the workload's energy, in both states.";
-    WORKLOAD_CPU_TIME = Workload Sum "wattrace.workload.cpu.time" "s" []
-        "Time the workload's tasks were on a CPU.";
+    WORKLOAD_CPU_TIME = Workload Sum "wattrace.workload.cpu.time" "s" ["wattrace.cpu.shared"]
+        "Time the workload's tasks were on a CPU: shared true while the other thread of the core was busy, too, false the rest. Without kernel programs, or where cores have no two threads, all of it is false.";
+    WORKLOAD_PRESSURE = Workload Gauge "wattrace.workload.pressure" "1" ["wattrace.resource", "wattrace.pressure.kind"]
+        "Share of the interval in which tasks of the workload waited for a resource (PSI of its control group): some, at least one; full, all that were not idle. Told of who ran, from the second time on; of cpu alone.";
 
     PROCESS_CPU_TIME = Agent Sum "process.cpu.time" "s" ["cpu.mode"]
         "CPU time of the agent's process.";
@@ -142,8 +148,8 @@ catalog! {
         "Entries in use of a kernel map; of the time table, those of the CPU where it is fullest.";
     EBPF_MAP_LIMIT = Agent Gauge "wattrace.agent.ebpf.map.limit" "{entry}" ["wattrace.agent.map"]
         "Entries that a kernel map has; of the time table, those of one CPU.";
-    EBPF_PROBE_MODE = Agent Gauge "wattrace.agent.ebpf.probe.mode" "1" ["wattrace.agent.program", "wattrace.agent.probe.mode", "wattrace.agent.probe.reason"]
-        "1 for the mode in which a probe works: btf, cgroupfs, procfs or off, and why not a better one.";
+    EBPF_PROBE_MODE = Agent Gauge "wattrace.agent.ebpf.probe.mode" "1" ["wattrace.agent.program", "wattrace.agent.probe.mode", "wattrace.agent.probe.reason", "wattrace.agent.probe.level"]
+        "1 for the mode in which a probe works: btf, cgroupfs, procfs or off, and why not a better one; level: how much of threads is counted, full or lean.";
     WORKLOAD_COUNT = Agent Gauge "wattrace.agent.workload.count" "{workload}" []
         "Workloads that live.";
     SERIES_COUNT = Agent Gauge "wattrace.agent.series.count" "{series}" []
@@ -174,6 +180,9 @@ UCUM. Histograms are exponential. What is unknown has no series: it is never 0.
 
 Every series also carries its resource: the node, a workload or the agent, with `service.namespace`, `service.name`,
 `service.instance.id`, `host.id` and `host.name`; a workload's kind, name, cgroup and quality of energy besides.
+
+How active energy was shared out, the node's resource says in `wattrace.attribution.method`: `cpu_time`, by time on the
+CPUs, or `cpu_time+smt`, where time that two threads of a core shared counts for less, by `wattrace.attribution.smt_gain`.
 
 Whose idle energy is, the node's resource says in `wattrace.energy.idle_policy`: `separate`, the node's, or `by_request`,
 which workloads then say, too. The books of each zone close in both states: over all workloads, ended ones among them,

@@ -13,14 +13,19 @@ use serde::{Deserialize, Serialize};
 use super::{
     catalog::{self, Metric},
     lifecycle::{Described, Lifecycle, LifecycleRecord, Point, Told},
-    snapshot::{Resource, Snapshot, Value},
+    snapshot::{self, Snapshot, Value},
     totals::{Totals, TotalsRecord},
 };
 use crate::{
-    attribution::{books::Attribution, ledger::Ledger, reserved::IdlePolicy},
+    attribution::{books::Attribution, ledger::Ledger, reserved::IdlePolicy, weight::Method},
     carbon::footprint::{Factors, Footprint},
     identity::{Kind, Triplet, Workload},
-    samples::{EnergySource, Instant, ZoneInfo, ZoneKind, usage::UsageSample, zone::ZoneSample},
+    samples::{
+        EnergySource, Instant, ZoneInfo, ZoneKind,
+        pressure::{Pressure, Resource},
+        usage::UsageSample,
+        zone::ZoneSample,
+    },
     units::{Microjoules, Nanos},
 };
 
@@ -51,6 +56,12 @@ pub struct View<'a> {
     pub meter: MeterView<'a>,
     /// Whose idle energy is.
     pub idle_policy: IdlePolicy,
+    /// How active energy is shared out.
+    pub method: Method,
+    /// How much tasks of the machine waited for what.
+    pub pressure: &'a [(Resource, Pressure)],
+    /// How much those of each workload that ran waited for a CPU.
+    pub waits: &'a BTreeMap<Triplet, Pressure>,
     /// The machine.
     pub host: &'a Host,
     /// Workloads that have a live cgroup or process. Those without one need not be in it.
@@ -79,7 +90,7 @@ pub struct Telemetry {
     totals: Totals,
     /// Energy of workloads at the last snapshot.
     energy: BTreeMap<Triplet, BTreeMap<ZoneKind, Microjoules>>,
-    resources: BTreeMap<Triplet, Arc<Resource>>,
+    resources: BTreeMap<Triplet, Arc<snapshot::Resource>>,
 }
 
 /// What is kept of it across a restart: written with the ledger's record, before a snapshot is offered.
@@ -147,12 +158,13 @@ impl Telemetry {
             });
             let live = lives_on(workload) || view.live.contains(&workload.id);
             let before = self.energy.get(&workload.id);
-            let points = workload::points(account, before, &spans);
+            let mut points = workload::points(account, before, &spans, view.method);
+            points.extend(view.waits.get(&workload.id).into_iter().flat_map(workload::pressure));
             found.insert(workload.id.clone(), Described { resource: Arc::clone(resource), live, points });
         }
         let workloads = found.values().filter(|workload| workload.live).count();
         let own = [
-            (resource::node(view.host, view.idle_policy), node::points(view, &self.totals, &spans)),
+            (resource::node(view.host, view.idle_policy, view.method), node::points(view, &self.totals, &spans)),
             (
                 resource::agent(view.host),
                 health::points(view.health, self.totals.agent, workloads, self.lifecycle.dropped()),
@@ -188,6 +200,15 @@ fn count_series(snapshot: &mut Snapshot) {
 /// A point of a metric; attributes in the order of the catalogue.
 fn point<const N: usize>(metric: &'static Metric, attributes: [Cow<'static, str>; N], value: f64) -> Point {
     Point { metric, attributes: attributes.into(), value: Value::Number(value) }
+}
+
+/// Shares of the interval in which tasks waited for a resource.
+fn waits(metric: &'static Metric, resource: Resource, pressure: &Pressure) -> impl Iterator<Item = Point> + use<> {
+    let shares = [("some", Some(pressure.some)), ("full", pressure.full)];
+    let told = move |(kind, share): (&'static str, Option<f64>)| {
+        Some(point(metric, [resource.name().into(), kind.into()], share?))
+    };
+    shares.into_iter().filter_map(told)
 }
 
 /// Mean power, where the time is known.

@@ -11,7 +11,7 @@ use wattrace_tests::receiver::{Fault, Receiver};
 
 use super::{
     agent::Place,
-    received::{Point, Series, instants, points, until_received},
+    received::{Point, Series, cpu_time, instants, points, until_received},
     restart::assert_nothing_falls,
 };
 use crate::support::{Cgroup, Load, assert_agrees, live, steal};
@@ -70,9 +70,7 @@ fn steps_of_the_wall_clock_turn_nothing_back_and_bill_no_time() {
     assert!(u128::from(back - forward) < hour, "time goes on at its pace: from {forward} to {back}");
     assert_times_go_forward(&points);
     assert_nothing_falls(&points);
-    let cpu = points.iter().filter(|point| point.is_of(&cgroup.name) && point.metric == "wattrace.workload.cpu.time");
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
-    let ours = Nanos((cpu.filter_map(|point| point.value).next_back().unwrap() * 1e9).round() as u64);
+    let ours = cpu_time(&points, &cgroup.name).unwrap();
     // What the load did to move in was before it was there.
     assert_agrees("cpu.time across the steps", ours, truth, stolen + Nanos::from_millis(2));
     assert_no_hour_is_billed(&points, lived);

@@ -13,7 +13,7 @@ use wattrace_tests::receiver::{Fault, Receiver};
 
 use super::{
     agent::Place,
-    received::{Point, points, until_later, until_received},
+    received::{Point, cpu_time, points, until_later, until_received},
 };
 use crate::support::{Cgroup, Load, assert_agrees, live, steal};
 
@@ -38,11 +38,7 @@ fn what_arrives_is_what_the_kernel_counted_and_closes() {
     let (truth, stolen) = (cgroup.cpu() - before, steal() - stolen);
     let points = until_later(&receiver, 2);
     agent.stop();
-    let of_cgroup = points.iter().filter(|point| point.is_of(&cgroup.name));
-    let mut last =
-        of_cgroup.filter(|point| point.metric == "wattrace.workload.cpu.time").filter_map(|point| point.value);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two seconds")]
-    let ours = Nanos((last.next_back().unwrap() * 1e9).round() as u64);
+    let ours = cpu_time(&points, &cgroup.name).unwrap();
     assert_agrees("cpu.time as received", ours, truth, stolen);
     let told = super::received::points(&receiver);
     assert_closes_at_every_instant(&told);
@@ -141,12 +137,8 @@ fn a_short_life_is_repeated_until_acknowledged_and_then_ends_once() {
         assert_eq!(values.iter().position(Option::is_none), Some(values.len() - 1), "{metric} ends once, at its end");
         let finals = &values[values.len() - 3..values.len() - 1];
         assert!(finals[0].is_some() && finals[0] == finals[1], "{metric} repeats its last value");
-        if metric == "wattrace.workload.cpu.time" {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a second")]
-            let ours = Nanos((finals[1].unwrap() * 1e9).round() as u64);
-            // What the load did to move in was before it was there, and the rest of its end after it was read.
-            assert_agrees("lived 300 ms", ours, truth, stolen + Nanos::from_millis(2));
-        }
     }
-    assert!(told.iter().any(|point| point.metric == "wattrace.workload.cpu.time"), "it arrived");
+    let ours = cpu_time(&told, &cgroup.name).expect("it arrived");
+    // What the load did to move in was before it was there, and the rest of its end after it was read.
+    assert_agrees("lived 300 ms", ours, truth, stolen + Nanos::from_millis(2));
 }

@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::{
     },
 };
 use prost::Message;
+use wattrace::units::Nanos;
 use wattrace_tests::{
     patience,
     receiver::{Receiver, Request},
@@ -54,6 +55,17 @@ impl Point {
     pub fn attribute(&self, key: &str) -> &str {
         self.attributes.get(key).map_or("", String::as_str)
     }
+}
+
+/// The CPU time of a cgroup as it was told last, shared or not. `None`: it was not told.
+pub fn cpu_time(points: &[Point], cgroup: &str) -> Option<Nanos> {
+    let mut last: BTreeMap<&str, f64> = BTreeMap::new();
+    for point in points.iter().filter(|point| point.is_of(cgroup) && point.metric == "wattrace.workload.cpu.time") {
+        last.extend(point.value.map(|seconds| (point.attribute("wattrace.cpu.shared"), seconds)));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
+    let nanos = (last.values().sum::<f64>() * 1e9).round() as u64;
+    (!last.is_empty()).then_some(Nanos(nanos))
 }
 
 /// Points with numbers that were acknowledged, in the order in which they came.

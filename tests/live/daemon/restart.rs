@@ -10,7 +10,7 @@ use wattrace_tests::{
 
 use super::{
     agent::{Agent, Place, path, refusal, wait_for_the_host},
-    received::{Point, instants, until_later},
+    received::{Point, cpu_time, instants, until_later},
 };
 use crate::support::{Cgroup, Load, live};
 
@@ -32,10 +32,8 @@ fn after_kill_9_no_counter_falls_and_the_time_between_is_unknown() {
     agent.stop();
     assert!(receiver.requests().len() > killed);
     assert_nothing_falls(&after);
-    let mine = |point: &&Point| point.is_of(&cgroup.name) && point.metric == "wattrace.workload.cpu.time";
-    let times: Vec<f64> = after.iter().filter(mine).filter_map(|point| point.value).collect();
-    let earlier = before.iter().filter(mine).filter_map(|point| point.value).next_back().unwrap();
-    assert!(times.last().unwrap() > &(earlier + 0.5), "it goes on from {earlier}: {times:?}");
+    let [earlier, later] = [&before, &after].map(|points| cpu_time(points, &cgroup.name).unwrap().seconds());
+    assert!(later > earlier + 0.5, "it goes on from {earlier}: {later}");
     assert_downtime(&before, &after);
 }
 

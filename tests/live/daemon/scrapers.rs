@@ -15,10 +15,12 @@ const ENDED: usize = 10;
 fn cpu_time(page: &str, cgroup: &str) -> Option<Nanos> {
     let label = format!("wattrace_cgroup_path=\"{cgroup}\"");
     let is_mine = |line: &&str| line.starts_with("wattrace_workload_cpu_time_seconds_total{") && line.contains(&label);
-    let seconds: f64 = page.lines().find(is_mine)?.rsplit(' ').next()?.parse().ok()?;
+    // Shared or not.
+    let told: Vec<f64> =
+        page.lines().filter(is_mine).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
-    let nanos = (seconds * 1e9).round() as u64;
-    Some(Nanos(nanos))
+    let nanos = (told.iter().sum::<f64>() * 1e9).round() as u64;
+    (!told.is_empty()).then_some(Nanos(nanos))
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn sigterm_delivers_the_last_reading() {
     let Found::Saved(saved) = StateDir::open(&place.state()).unwrap().load().unwrap() else { panic!("no state") };
     let mut arrived = BTreeMap::new();
     for point in points(&receiver) {
-        let zone = point.attribute("wattrace.energy.zone").to_owned();
+        let zone = point.attribute("wattrace.energy.zone").to_owned() + point.attribute("wattrace.cpu.shared");
         arrived.insert((point.instance().to_owned(), point.metric.clone(), zone), point.value);
     }
     let ledger = Ledger::from(saved.ledger);
@@ -40,7 +40,8 @@ fn sigterm_delivers_the_last_reading() {
             let key = (account.workload.id.instance.clone(), metric.to_owned(), zone.to_owned());
             arrived.get(&key).copied().flatten().unwrap_or_else(|| panic!("never told: {key:?}"))
         };
-        let cpu = told("wattrace.workload.cpu.time", "");
+        let shared = if account.shared.0 > 0 { told("wattrace.workload.cpu.time", "true") } else { 0.0 };
+        let cpu = told("wattrace.workload.cpu.time", "false") + shared;
         assert!((cpu - account.cpu.seconds()).abs() < 1e-12, "{account:?}: {cpu}");
         for (zone, energy) in &account.energy {
             let joules = told("wattrace.workload.energy", zone.name());

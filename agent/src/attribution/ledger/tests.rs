@@ -6,7 +6,10 @@ use wattrace_common::sched::WorkKey;
 use self::world::{Event, Fate, Truth, World, floor_milliwatts};
 use super::*;
 use crate::{
-    attribution::books::{self, Usage},
+    attribution::{
+        books::{self, Usage},
+        weight::SmtGain,
+    },
     identity::Kind,
     samples::{
         Place, Scope,
@@ -32,7 +35,12 @@ fn workload(cgroup: u64) -> Arc<Workload> {
 fn entry(cgroup: u64, cpu: u64) -> Entry {
     let seen = (cgroup > 0).then(|| Cgroup { id: cgroup, path: format!("/{cgroup}") });
     // A third of a nanogram per nanosecond has no short decimal form.
-    Entry { workload: workload(cgroup), cgroup: seen, cpu: Nanos(cpu), operational: Grams(cpu as f64 / 3e9) }
+    Entry {
+        workload: workload(cgroup),
+        cgroup: seen,
+        cpu: OnCpu::new(Nanos(cpu), Nanos(cpu / 3)),
+        operational: Grams(cpu as f64 / 3e9),
+    }
 }
 
 const PACKAGE: ZoneKey = ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(0) };
@@ -49,7 +57,7 @@ fn interval(key: ZoneKey, measured: u64, idle: u64, parts: &[u64], lost: u64) ->
     let unattributed = Microjoules(measured - idle) - parts.iter().copied().sum();
     let books =
         ZoneBooks { sample, idle: Microjoules(idle), parts, unattributed, idle_parts: Vec::new(), excess: Nanos(0) };
-    Attribution { zones: vec![books], unattributed: Nanos(0) }
+    Attribution { zones: vec![books], unattributed: OnCpu::default() }
 }
 
 /// Time and energy of a cgroup's workload.
@@ -194,15 +202,16 @@ impl Agent {
     fn close(&mut self) {
         let sample = self.usage.close();
         let cgroups: Vec<u64> = sample.work.keys().map(|key| key.0).collect();
-        let usage = Usage { busy: sample.busy, work: sample.work.into_values().collect() };
+        let usage = Usage { busy: sample.busy, work: sample.work.into_values().collect(), gain: SmtGain::default() };
         let floor = |key| Watts(floor_milliwatts(key) as f64 / 1e3);
         let mut attribution = books::attribute(&self.zones.close(), floor, &usage);
-        let times = usage.work.iter().map(|times| times.values().map(|time| time.0).sum());
-        let entries: Vec<_> = cgroups.into_iter().zip(times).map(|(cgroup, time)| entry(cgroup, time)).collect();
+        let times = usage.work.iter().map(|times| times.values().copied().sum());
+        let entries: Vec<_> =
+            cgroups.into_iter().zip(times).map(|(cgroup, cpu)| Entry { cpu, ..entry(cgroup, 0) }).collect();
         // Some reserve nothing; once enough run, more is reserved than the two CPUs there are.
         let reserved = |entry: &Entry| MicroCpus(entry.cgroup.as_ref().map_or(0, |seen| seen.id % 3 * 333_333));
         attribution.hand_out_idle(&entries.iter().map(reserved).collect::<Vec<_>>(), MicroCpus::whole(2));
-        self.ledger.post(&attribution, &entries, &entry(0, attribution.unattributed.0));
+        self.ledger.post(&attribution, &entries, &Entry { cpu: attribution.unattributed, ..entry(0, 0) });
     }
 
     fn reclaim(&mut self, world: &mut World) {
@@ -228,7 +237,7 @@ fn grew(before: &Ledger, after: &Ledger) -> bool {
         after.accounts.get(id).is_some_and(|new| {
             let energy = old.energy.iter().all(|(kind, energy)| new.energy.get(kind) >= Some(energy));
             let idle = old.idle.iter().all(|(kind, energy)| new.idle.get(kind) >= Some(energy));
-            energy && idle && new.cpu >= old.cpu && new.operational >= old.operational
+            energy && idle && new.cpu >= old.cpu && new.shared >= old.shared && new.operational >= old.operational
         })
     });
     let zones = before.zones.iter().all(|(key, old)| {
@@ -331,6 +340,7 @@ fn account() -> impl Strategy<Value = Account> {
         workload,
         cgroup,
         cpu: Nanos(cpu),
+        shared: Nanos(cpu / 2),
         energy,
         operational: Grams(grams.abs()),
         idle,

@@ -8,7 +8,7 @@ use proptest::{
 use super::*;
 use crate::{
     samples::{
-        Place, Scope, ZoneKey, ZoneKind,
+        OnCpu, Place, Scope, ZoneKey, ZoneKind,
         zone::{UnknownReason, ZoneSample},
     },
     units::Nanos,
@@ -66,7 +66,7 @@ fn books(kind: ZoneKind, socket: u32, idle: u64) -> ZoneBooks {
 
 fn handed_out(idle: &[u64], reserved: &[u64], cpus: u64) -> Vec<Vec<u64>> {
     let zones = (0..).zip(idle).map(|(socket, idle)| books(ZoneKind::Package, socket, *idle)).collect();
-    let mut attribution = Attribution { zones, unattributed: Nanos(0) };
+    let mut attribution = Attribution { zones, unattributed: OnCpu::default() };
     let reserved: Vec<_> = reserved.iter().copied().map(MicroCpus).collect();
     attribution.hand_out_idle(&reserved, MicroCpus::whole(cpus));
     attribution.zones.iter().map(|books| books.idle_parts.iter().map(|part| part.0).collect()).collect()

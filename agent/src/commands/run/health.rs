@@ -106,7 +106,9 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
         let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));
         let run_time = time.map(|time| (time, program.is_sampled()));
-        Program { name: program.name(), mode, reason, run_time, runs: cost.map(|cost| cost.runs) }
+        let is_sched = *program == kernel::Program::Sched && mode == "btf";
+        let level = if is_sched { pipeline.sources.level.name() } else { "" };
+        Program { name: program.name(), mode, reason, level, run_time, runs: cost.map(|cost| cost.runs) }
     };
     kernel::PROGRAMS.iter().map(program).collect()
 }

@@ -8,6 +8,7 @@ use super::{
     super::{options::OPTIONS, print, settings::Value},
     *,
 };
+use crate::attribution::weight::SmtGain;
 
 fn file_of(config: &Config) -> String {
     let values = print::values(config);
@@ -82,11 +83,14 @@ fn agent() -> impl Strategy<Value = Agent> {
 fn energy() -> impl Strategy<Value = Energy> {
     let powers = option::of((0.0..50_000.0_f64, option::of(0.0..50_000.0_f64)));
     let policy = select(IdlePolicy::ALL.to_vec());
-    (option::of(select(MeterKind::ALL.to_vec())), powers, policy).prop_map(|(source, both, idle_policy)| {
-        let (idle, above) = both.unzip();
-        let max = idle.zip(above.flatten()).map(|(idle, above)| Watts(idle + above));
-        Energy { source, idle: idle.map(Watts), max, idle_policy }
-    })
+    let gain = (0.0..=1.0).prop_map(SmtGain::new);
+    (option::of(select(MeterKind::ALL.to_vec())), powers, policy, gain).prop_map(
+        |(source, both, idle_policy, smt_gain)| {
+            let (idle, above) = both.unzip();
+            let max = idle.zip(above.flatten()).map(|(idle, above)| Watts(idle + above));
+            Energy { source, idle: idle.map(Watts), max, idle_policy, smt_gain }
+        },
+    )
 }
 
 fn carbon() -> impl Strategy<Value = Carbon> {
@@ -148,10 +152,12 @@ fn config() -> impl Strategy<Value = Config> {
         ));
     let attributes = btree_map("[!-~]{1,8}", "[^\\x00-\\x1f\\x7f-\\x9f]{1,12}", 0..3);
     let resource = (attributes, option::of("[^\\x00-\\x1f\\x7f-\\x9f]{1,12}"));
-    (agent(), energy(), carbon(), otlp(), listen, resource).prop_map(
-        |(agent, energy, carbon, otlp, listen, (attributes, service_name))| Config {
+    let probes = select(SchedLevel::ALL.to_vec()).prop_map(|sched| Probes { sched });
+    (agent(), energy(), probes, carbon(), otlp(), listen, resource).prop_map(
+        |(agent, energy, probes, carbon, otlp, listen, (attributes, service_name))| Config {
             agent,
             energy,
+            probes,
             carbon,
             otlp,
             prometheus: Prometheus { listen },

@@ -43,7 +43,7 @@ fn energy(joules: f64, phase: Phase) -> Series {
 
 #[test]
 fn a_snapshot_as_text() {
-    let cpu = |phase| series(&catalog::WORKLOAD_CPU_TIME, &[], phase, Value::Number(3.0));
+    let cpu = |phase| series(&catalog::WORKLOAD_CPU_TIME, &["true"], phase, Value::Number(3.0));
     let available = series(&catalog::NODE_ENERGY_AVAILABLE, &[""], Phase::Live, Value::Number(1.0));
     let time = series(&catalog::COLLECT_DURATION, &["read"], Phase::Live, Value::Histogram(histogram()));
     let text = rendered(&snapshot(vec![
@@ -57,6 +57,7 @@ fn a_snapshot_as_text() {
     let b = a.replace("a.service", "b.service");
     let (agent, node) = (a.replace("a.service", "agent"), a.replace("a.service", "node"));
     let zone = r#"wattrace_energy_zone="package",wattrace_energy_state="active""#;
+    let shared = r#"wattrace_cpu_shared="true""#;
     let stage = r#"wattrace_agent_stage="read""#;
     let expected = format!(
         r#"# TYPE wattrace_node_energy_available_ratio gauge
@@ -72,9 +73,9 @@ wattrace_workload_energy_joules_total{{{b},{zone}}} 12.5
 wattrace_workload_energy_joules_created{{{b},{zone}}} 1790000000.000000007
 # TYPE wattrace_workload_cpu_time_seconds counter
 # UNIT wattrace_workload_cpu_time_seconds seconds
-# HELP wattrace_workload_cpu_time_seconds Time the workload's tasks were on a CPU.
-wattrace_workload_cpu_time_seconds_total{{{a}}} 3.0
-wattrace_workload_cpu_time_seconds_created{{{a}}} 1790000000.000000007
+# HELP wattrace_workload_cpu_time_seconds {on_cpu}
+wattrace_workload_cpu_time_seconds_total{{{a},{shared}}} 3.0
+wattrace_workload_cpu_time_seconds_created{{{a},{shared}}} 1790000000.000000007
 # TYPE wattrace_agent_collect_duration_seconds histogram
 # UNIT wattrace_agent_collect_duration_seconds seconds
 # HELP wattrace_agent_collect_duration_seconds Time a stage of one collection took.
@@ -88,7 +89,8 @@ wattrace_agent_collect_duration_seconds_count{{{agent},{stage}}} 7
 wattrace_agent_collect_duration_seconds_created{{{agent},{stage}}} 1790000000.000000007
 # EOF
 "#,
-        available = catalog::NODE_ENERGY_AVAILABLE.help
+        available = catalog::NODE_ENERGY_AVAILABLE.help,
+        on_cpu = catalog::WORKLOAD_CPU_TIME.help
     );
     assert_eq!(text, expected);
     check(&text).unwrap();

@@ -31,6 +31,11 @@ fn reading(now: u64, cpus: &[CpuReading], times: &[TimeReading]) -> Reading {
     Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec(), files: None, threads: None }
 }
 
+/// Times of which nothing is shared.
+fn alone<const N: usize>(times: [(Place, u64); N]) -> BTreeMap<Place, OnCpu> {
+    times.map(|(place, time)| (place, OnCpu::alone(Nanos(time)))).into()
+}
+
 /// Readings of one key on CPU 0, one nanosecond apart; `None`: the key was not there.
 fn observe(tracker: &mut UsageTracker, totals: &[Option<u64>]) {
     for (now, total) in (0..).zip(totals) {
@@ -41,7 +46,7 @@ fn observe(tracker: &mut UsageTracker, totals: &[Option<u64>]) {
 
 /// Time of a key in an interval, by place; `None`: it is absent.
 fn work(sample: &UsageSample, key: WorkKey) -> Option<Vec<(Place, u64)>> {
-    Some(sample.work.get(&key)?.iter().map(|(place, time)| (*place, time.0)).collect())
+    Some(sample.work.get(&key)?.iter().map(|(place, time)| (*place, time.time.0)).collect())
 }
 
 /// What a row is about, the totals read, the time booked.
@@ -91,6 +96,34 @@ fn an_interval_starts_where_the_last_one_ended() {
 }
 
 #[test]
+fn shared_time_goes_with_its_time() {
+    let mut tracker = UsageTracker::default();
+    let sharing =
+        |on: u32, key: WorkKey, total: u64, shared: u64| TimeReading { shared: Nanos(shared), ..time(on, key, total) };
+    let busy = |on: u32, total: u64, shared: u64| CpuReading { shared: Nanos(shared), ..cpu(on, Some(total), Some(0)) };
+    tracker.observe(&reading(0, &[busy(0, 100, 40), busy(1, 50, 0)], &[sharing(0, A, 100, 40), sharing(1, B, 50, 0)]));
+    tracker.observe(&reading(1, &[busy(0, 110, 45), busy(1, 60, 5)], &[sharing(0, A, 110, 45), sharing(1, B, 60, 5)]));
+    // B's shared time is ahead of its time, and waits for it.
+    tracker.observe(&reading(
+        2,
+        &[busy(0, 120, 45), busy(1, 62, 12)],
+        &[sharing(0, A, 120, 45), sharing(1, B, 62, 12)],
+    ));
+    let on = |time, shared| OnCpu { time: Nanos(time), shared: Nanos(shared) };
+    let sample = tracker.close();
+    assert_eq!(sample.busy, BTreeMap::from([(LEFT, on(20, 5)), (RIGHT, on(12, 7))]));
+    assert_eq!(sample.work[&A], BTreeMap::from([(LEFT, on(20, 5))]));
+    assert_eq!(sample.work[&B], BTreeMap::from([(RIGHT, on(12, 7))]));
+    tracker.observe(&reading(
+        3,
+        &[busy(0, 120, 45), busy(1, 72, 12)],
+        &[sharing(0, A, 120, 45), sharing(1, B, 72, 12)],
+    ));
+    let sample = tracker.close();
+    assert_eq!(sample.work, BTreeMap::from([(B, BTreeMap::from([(RIGHT, on(10, 5))]))]));
+}
+
+#[test]
 fn a_suspend_is_not_part_of_the_span() {
     let mut tracker = UsageTracker::default();
     tracker.observe(&reading(10, &[], &[]));
@@ -108,7 +141,7 @@ fn each_socket_has_its_own_time() {
     let times = [time(0, A, 11), time(1, A, 22), time(2, A, 4), time(2, B, 38), time(9, B, 16)];
     tracker.observe(&reading(1, &cpus(11, 22, 42), &times));
     let sample = tracker.close();
-    assert_eq!(sample.busy, BTreeMap::from([(LEFT, Nanos(1)), (RIGHT, Nanos(14))]));
+    assert_eq!(sample.busy, alone([(LEFT, 1), (RIGHT, 14)]));
     assert_eq!(work(&sample, A), Some(vec![(LEFT, 1), (RIGHT, 6)]), "4 ns on CPU 2 are new");
     assert_eq!(work(&sample, B), Some(vec![(LEFT, 16), (RIGHT, 8)]), "CPU 9 is in no topology: socket 0");
 }
@@ -119,7 +152,7 @@ fn a_cpu_that_was_not_seen_at_first_counts_from_zero() {
     tracker.observe(&reading(0, &[cpu(0, Some(3), Some(0)), cpu(1, None, None)], &[]));
     tracker.observe(&reading(50, &[cpu(0, Some(13), Some(40)), cpu(1, Some(20), Some(30))], &[]));
     let sample = tracker.close();
-    assert_eq!(sample.busy, BTreeMap::from([(LEFT, Nanos(10)), (RIGHT, Nanos(20))]));
+    assert_eq!(sample.busy, alone([(LEFT, 10), (RIGHT, 20)]));
     assert_eq!((sample.idle, sample.cpus), (Nanos(40), 2), "what CPU 1 idled before it was seen is unknown");
 }
 
@@ -185,7 +218,7 @@ fn quiet_keys_are_known_and_did_not_run() {
 #[test]
 fn unaccounted_is_a_share_of_the_cpus_time() {
     let share = |busy, idle, cpus, span| {
-        let (busy, idle) = (BTreeMap::from([(LEFT, Nanos(busy)), (RIGHT, Nanos(busy))]), Nanos(idle));
+        let (busy, idle) = (alone([(LEFT, busy), (RIGHT, busy)]), Nanos(idle));
         UsageSample { to: at(span), cpus, busy, idle, ..UsageSample::default() }.unaccounted()
     };
     assert_eq!(share(50, 100, 2, 100), Some(0.0));
@@ -194,6 +227,18 @@ fn unaccounted_is_a_share_of_the_cpus_time() {
     assert_eq!(share(50, 100, 2, 0), None);
     assert_eq!(share(50, 100, 0, 100), None);
     assert!(share(u64::MAX, u64::MAX, u64::MAX, u64::MAX).is_some_and(f64::is_finite));
+}
+
+#[test]
+fn utilization_is_the_busy_share() {
+    let share = |busy, cpus, span| {
+        UsageSample { to: at(span), cpus, busy: alone([(LEFT, busy), (RIGHT, busy)]), ..UsageSample::default() }
+            .utilization()
+    };
+    assert_eq!(share(50, 2, 100), Some(0.5));
+    assert_eq!(share(0, 2, 100), Some(0.0));
+    assert_eq!(share(101, 2, 100), Some(1.0), "clock noise is no more than all");
+    assert_eq!((share(50, 2, 0), share(50, 0, 100)), (None, None));
 }
 
 #[test]
@@ -210,7 +255,7 @@ fn names_come_with_the_processes_of_the_interval() {
 
 /// Sum over all places of a key's time.
 fn total(sample: &UsageSample, key: WorkKey) -> u128 {
-    sample.work.get(&key).into_iter().flatten().map(|(_, time)| u128::from(time.0)).sum()
+    sample.work.get(&key).into_iter().flatten().map(|(_, time)| u128::from(time.time.0)).sum()
 }
 
 proptest! {
@@ -233,6 +278,26 @@ proptest! {
         let start = steps[0].0.unwrap_or(0);
         let highest = steps.iter().filter_map(|(total, _)| *total).fold(start, u64::max);
         prop_assert_eq!(booked, u128::from(highest - start));
+    }
+
+    /// Whatever totals say, no interval shares more than it has, and over all of them no more is shared than a total showed.
+    #[test]
+    fn shared_is_never_more_than_time(
+        steps in vec(((0..1_000_u64, 0..2_000_u64), any::<bool>()), 1..60),
+    ) {
+        let mut tracker = UsageTracker::default();
+        let mut booked = 0;
+        for ((total, shared), close) in &steps {
+            let times = [TimeReading { shared: Nanos(*shared), ..time(0, A, *total) }];
+            tracker.observe(&reading(0, &[], &times));
+            if *close {
+                let on_cpu: OnCpu = tracker.close().work.into_values().flat_map(BTreeMap::into_values).sum();
+                prop_assert!(on_cpu.shared <= on_cpu.time);
+                booked += on_cpu.shared.0;
+            }
+        }
+        let highest = steps.iter().map(|((_, shared), _)| *shared).max().unwrap();
+        prop_assert!(booked <= highest - steps[0].0.1);
     }
 
     /// Three CPUs on two sockets that always say who ran, keys that are given back, intervals that end
@@ -259,13 +324,13 @@ proptest! {
             }
             if close {
                 let sample = tracker.close();
-                let mut owned = BTreeMap::<Place, Nanos>::new();
+                let mut owned = BTreeMap::<Place, OnCpu>::new();
                 for (place, time) in sample.work.values().flatten() {
                     *owned.entry(*place).or_default() += *time;
                 }
                 prop_assert_eq!(sample.unaccounted().unwrap_or(0.0).to_bits(), 0);
                 let mut busy = sample.busy;
-                busy.retain(|_, busy| busy.0 > 0);
+                busy.retain(|_, busy| busy.time.0 > 0);
                 prop_assert_eq!(owned, busy);
             }
         }
@@ -283,7 +348,7 @@ proptest! {
             tracker.observe(&reading(u64::MAX, &[cpu(on, Some(busy), Some(0))], &[]));
         }
         let sample = tracker.close();
-        prop_assert!(sample.busy_total() >= sample.busy.values().copied().max().unwrap_or_default());
-        prop_assert!(sample.work[&A].values().all(|time| *time == Nanos(u64::MAX)));
+        prop_assert!(sample.busy_total() >= sample.busy.values().map(|busy| busy.time).max().unwrap_or_default());
+        prop_assert!(sample.work[&A].values().all(|on_cpu| on_cpu.time == Nanos(u64::MAX)));
     }
 }

@@ -103,6 +103,8 @@ pub struct Program {
     pub mode: &'static str,
     /// Why not a better mode; empty for the best.
     pub reason: String,
+    /// How much it counts, where there is a choice; else empty.
+    pub level: &'static str,
     /// Time it ran, and whether that is estimated from a part of its runs.
     pub run_time: Option<(Nanos, bool)>,
     /// Times it ran.
@@ -171,7 +173,7 @@ fn ran(program: &Program) -> Vec<Point> {
         point(&catalog::EBPF_RUN_TIME, [name(), sampled.into()], time.seconds())
     });
     let runs = program.runs.map(|runs| count(&catalog::EBPF_RUNS, [name()], runs));
-    let mode = [name(), program.mode.into(), program.reason.clone().into()];
+    let mode = [name(), program.mode.into(), program.reason.clone().into(), program.level.into()];
     time.into_iter().chain(runs).chain([point(&catalog::EBPF_PROBE_MODE, mode, 1.0)]).collect()
 }
 

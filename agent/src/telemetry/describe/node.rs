@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Point, Totals, View, catalog, point, power};
+use super::{Point, Totals, View, catalog, point, power, waits};
 use crate::{
     attribution::{books::Attribution, ledger::ZoneAccount},
     carbon::footprint::Factors,
@@ -29,6 +29,8 @@ pub(super) fn points(view: &View<'_>, totals: &Totals, spans: &BTreeMap<ZoneKind
     points.extend(powers(view, spans));
     points.push(available(view));
     points.extend(view.usage.unaccounted().map(|share| point(&catalog::NODE_CPU_UNACCOUNTED, [], share)));
+    points.extend(view.usage.utilization().map(|share| point(&catalog::NODE_CPU_UTILIZATION, [], share)));
+    points.extend(view.pressure.iter().flat_map(|(of, share)| waits(&catalog::NODE_PRESSURE, *of, share)));
     let carbon = [("operational", totals.operational), ("embodied", totals.embodied)];
     points.extend(
         carbon.into_iter().filter_map(|(phase, grams)| Some(point(&catalog::NODE_CARBON, [phase.into()], grams?.0))),

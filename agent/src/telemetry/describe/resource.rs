@@ -1,7 +1,7 @@
 //! Resources: who a series is about, in attributes.
 
 use crate::{
-    attribution::{ledger::Account, reserved::IdlePolicy},
+    attribution::{ledger::Account, reserved::IdlePolicy, weight::Method},
     identity::{Kind, PathIdentity, Triplet},
     samples::EnergySource,
     telemetry::snapshot::Resource,
@@ -23,9 +23,11 @@ const IDLE_POLICY: &str = "wattrace.energy.idle_policy";
 /// unit or container that it runs in.
 pub const AGENT: &str = "agent";
 
-/// The machine. It says whose its idle energy is: without that, nobody could close its books.
-pub(super) fn node(host: &Host, policy: IdlePolicy) -> Resource {
-    own("node", host, vec![(IDLE_POLICY, policy.name().to_owned())])
+/// The machine. It says whose its idle energy is: without that, nobody could close its books. And how the rest was shared.
+pub(super) fn node(host: &Host, policy: IdlePolicy, method: Method) -> Resource {
+    let gain = method.gain().map(|gain| ("wattrace.attribution.smt_gain", gain.to_string()));
+    let rules = [(IDLE_POLICY, policy.name().to_owned()), ("wattrace.attribution.method", method.name().to_owned())];
+    own("node", host, rules.into_iter().chain(gain).collect())
 }
 
 /// This agent: the Resource of its own numbers and of its own log records.

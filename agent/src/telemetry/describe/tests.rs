@@ -75,7 +75,7 @@ fn what_is_told_of_a_machine() {
             "wattrace.workload.power{dram} 0",
             "wattrace.workload.power{package} 0.6",
             &format!("wattrace.workload.carbon{{operational}} {}", machine.factors.intensity.value.0 * 9.0 / 3.6e6),
-            "wattrace.workload.cpu.time{} 1",
+            "wattrace.workload.cpu.time{false} 1",
         ]
     );
 }
@@ -109,7 +109,7 @@ fn who_is_who() {
 #[test]
 fn without_a_meter_nothing_is_zero() {
     let snapshot = Machine::new().tell(&Step { energy: Vec::new(), ..busy() });
-    assert_eq!(lines(&snapshot, "ssh.service"), ["wattrace.workload.cpu.time{} 1"]);
+    assert_eq!(lines(&snapshot, "ssh.service"), ["wattrace.workload.cpu.time{false} 1"]);
     let node = lines(&snapshot, "node");
     assert!(node.contains(&"wattrace.node.energy.available{no meter} 0".to_owned()), "{node:?}");
     assert!(!node.iter().any(|line| line.starts_with("wattrace.node.energy{") || line.contains("carbon{")), "{node:?}");
@@ -157,6 +157,7 @@ fn the_agent_tells_of_itself() {
         programs: vec![Program {
             name: "sched",
             mode: "btf",
+            level: "lean",
             runs: Some(5),
             run_time: Some((Nanos::from_millis(250), true)),
             ..Program::default()
@@ -179,7 +180,7 @@ fn the_agent_tells_of_itself() {
         "wattrace.agent.queue.limit{} 2",
         "wattrace.agent.ebpf.runs{sched} 5",
         "wattrace.agent.ebpf.run.time{sched,true} 0.25",
-        "wattrace.agent.ebpf.probe.mode{sched,btf,} 1",
+        "wattrace.agent.ebpf.probe.mode{sched,btf,,lean} 1",
         "wattrace.agent.ebpf.events.lost{sched,full} 7",
         "wattrace.agent.ebpf.map.usage{TIMES} 3",
         "wattrace.agent.ebpf.map.limit{TIMES} 1024",
@@ -249,7 +250,7 @@ fn idle_of_who_reserved_is_told_and_whose_it_is() {
             "wattrace.workload.power{dram} 0",
             "wattrace.workload.power{package} 0.6",
             &format!("wattrace.workload.carbon{{operational}} {grams}"),
-            "wattrace.workload.cpu.time{} 1",
+            "wattrace.workload.cpu.time{false} 1",
         ]
     );
     let idle = |name: &str| lines(&snapshot, name).iter().filter(|line| line.contains(",idle}")).count();
@@ -318,4 +319,53 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn shared_time_is_told_where_cores_have_two_threads_and_does_not_vanish() {
+    let mut machine = Machine::new();
+    let cpu = |snapshot: &Snapshot| {
+        let told = lines(snapshot, "ssh.service").into_iter().filter(|line| line.contains(".cpu.time"));
+        told.collect::<Vec<_>>()
+    };
+    machine.method = Method::CpuTimeSmt(crate::attribution::weight::SmtGain::default());
+    let time = |shared, seconds| format!("wattrace.workload.cpu.time{{{shared}}} {seconds}");
+    let snapshot = machine.tell(&busy());
+    assert_eq!(cpu(&snapshot), [time("false", 0.75), time("true", 0.25)]);
+    let attributes = &find(&snapshot, "node").resource.attributes;
+    for says in [("wattrace.attribution.method", "cpu_time+smt"), ("wattrace.attribution.smt_gain", "0.15")] {
+        assert!(attributes.contains(&(says.0, says.1.to_owned())), "{attributes:?}");
+    }
+    machine.method = Method::CpuTime;
+    assert_eq!(cpu(&machine.tell(&busy())), [time("false", 1.75), time("true", 0.25)], "neither falls");
+}
+
+#[test]
+fn use_of_the_cpus_and_waiting_are_told() {
+    let mut machine = Machine::new();
+    let ssh = Workload::of_path("/system.slice/ssh.service", "h").id;
+    machine.pressure = vec![
+        (Resource::Cpu, Pressure { some: 0.5, full: None }),
+        (Resource::Io, Pressure { some: 0.25, full: Some(0.125) }),
+    ];
+    machine.waits = BTreeMap::from([(ssh, Pressure { some: 0.75, full: Some(0.0) })]);
+    let snapshot = machine.tell(&busy());
+    let of = |name: &str, part: &str| -> Vec<String> {
+        lines(&snapshot, name).into_iter().filter(|line| line.contains(part)).collect()
+    };
+    let expected =
+        ["cpu,some} 0.5", "io,full} 0.125", "io,some} 0.25"].map(|end| format!("wattrace.node.pressure{{{end}"));
+    assert_eq!(of("node", ".pressure"), expected);
+    let share = 5.0 / 30.0;
+    assert_eq!(of("node", ".utilization"), [format!("wattrace.node.cpu.utilization{{}} {share}")], "5 s of 2 CPUs");
+    let expected = ["cpu,full} 0", "cpu,some} 0.75"].map(|end| format!("wattrace.workload.pressure{{{end}"));
+    assert_eq!(of("ssh.service", ".pressure"), expected);
+    assert_eq!(of("kernel", ".pressure"), Vec::<String>::new());
+    (machine.pressure, machine.waits) = (Vec::new(), BTreeMap::new());
+    let snapshot = machine.tell(&busy());
+    let live = |name: &str| {
+        let series = find(&snapshot, name).series.iter().filter(|series| series.metric.name.ends_with(".pressure"));
+        series.filter(|series| series.phase == Phase::Live).count()
+    };
+    assert_eq!((live("node"), live("ssh.service")), (0, 0), "what is not known is not told");
 }

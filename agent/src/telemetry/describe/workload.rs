@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Point, catalog, point, power};
+use super::{Point, catalog, point, power, waits};
 use crate::{
-    attribution::ledger::Account,
-    samples::ZoneKind,
+    attribution::{ledger::Account, weight::Method},
+    samples::{
+        ZoneKind,
+        pressure::{Pressure, Resource},
+    },
     units::{Microjoules, Nanos},
 };
 
@@ -14,6 +17,7 @@ pub(super) fn points(
     account: &Account,
     before: Option<&BTreeMap<ZoneKind, Microjoules>>,
     spans: &BTreeMap<ZoneKind, Nanos>,
+    method: Method,
 ) -> Vec<Point> {
     let mut points = Vec::new();
     for (kind, energy) in &account.energy {
@@ -30,6 +34,21 @@ pub(super) fn points(
     if !account.energy.is_empty() || !account.idle.is_empty() {
         points.push(point(&catalog::WORKLOAD_CARBON, ["operational".into()], account.operational.0));
     }
-    points.push(point(&catalog::WORKLOAD_CPU_TIME, [], account.cpu.seconds()));
+    points.extend(cpu_time(account, method));
+    points
+}
+
+/// How much its tasks waited.
+pub(super) fn pressure(pressure: &Pressure) -> impl Iterator<Item = Point> + use<> {
+    waits(&catalog::WORKLOAD_PRESSURE, Resource::Cpu, pressure)
+}
+
+/// A second series where it is told how much was shared, or once was: what was told must not fall.
+fn cpu_time(account: &Account, method: Method) -> Vec<Point> {
+    let told = |shared: &'static str, time: Nanos| point(&catalog::WORKLOAD_CPU_TIME, [shared.into()], time.seconds());
+    let mut points = vec![told("false", account.cpu.saturating_sub(account.shared))];
+    if method != Method::CpuTime || account.shared.0 > 0 {
+        points.push(told("true", account.shared));
+    }
     points
 }

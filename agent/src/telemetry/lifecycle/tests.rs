@@ -26,7 +26,7 @@ fn point(metric: &'static Metric, attributes: &[&'static str], value: f64) -> Po
 
 /// A workload that used this much CPU time and that power.
 fn used(name: &str, live: bool, cpu: f64) -> Described {
-    let points = vec![point(&WORKLOAD_POWER, &["package"], cpu), point(&WORKLOAD_CPU_TIME, &[], cpu)];
+    let points = vec![point(&WORKLOAD_POWER, &["package"], cpu), point(&WORKLOAD_CPU_TIME, &["false"], cpu)];
     Described { resource: resource(name), live, points }
 }
 

@@ -222,14 +222,14 @@ impl World {
             place: Place { socket: u32::from(at >= CPUS / 2), die: 0 },
             busy: (at != LATE || self.busy[at] > 0).then_some(Nanos(self.busy[at])),
             idle: (at != 1 || self.online).then_some(Nanos(self.idle[at])),
-            shared: Nanos(0),
+            shared: Nanos(self.busy[at] / 3),
             online: at != 1 || self.online,
         };
         let time = |((cpu, cgroup), time): (&(usize, u64), &u64)| TimeReading {
             cpu: u32::try_from(*cpu).unwrap(),
             key: WorkKey::cgroup(*cgroup),
             time: Nanos(*time),
-            shared: Nanos(0),
+            shared: Nanos(*time / 3),
             comm: [0; 16],
         };
         Reading {

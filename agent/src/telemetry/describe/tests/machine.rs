@@ -9,7 +9,7 @@ use crate::{
         ledger::{Cgroup, Entry},
     },
     carbon::{footprint::footprint, intensity, operational::Pue},
-    samples::{Place, Scope, ZoneKey, zone::UnknownReason},
+    samples::{OnCpu, Place, Scope, ZoneKey, zone::UnknownReason},
     units::{Grams, MicroCpus, Watts},
 };
 
@@ -66,6 +66,9 @@ pub(super) struct Machine {
     pub(super) factors: Factors,
     pub(super) health: Health,
     pub(super) own: Option<Microjoules>,
+    pub(super) method: Method,
+    pub(super) pressure: Vec<(Resource, Pressure)>,
+    pub(super) waits: BTreeMap<Triplet, Pressure>,
 }
 
 /// What happens in an interval.
@@ -92,7 +95,17 @@ impl Step {
 impl Machine {
     pub(super) fn new() -> Self {
         let (ledger, telemetry) = (Ledger::default(), Telemetry::new(instant(0)));
-        Self { seconds: 0, ledger, telemetry, factors: factors(), health: Health::default(), own: None }
+        Self {
+            seconds: 0,
+            ledger,
+            telemetry,
+            factors: factors(),
+            health: Health::default(),
+            own: None,
+            method: Method::CpuTime,
+            pressure: Vec::new(),
+            waits: BTreeMap::new(),
+        }
     }
 
     /// Tells an interval, and retires whom it says.
@@ -121,6 +134,9 @@ impl Machine {
             factors: &self.factors,
             meter: MeterView { source, unavailable, zones: &zones },
             idle_policy: step.policy(),
+            method: self.method,
+            pressure: &self.pressure,
+            waits: &self.waits,
             host: &host(),
             live: &live.map(|((workload, _), _)| workload.id.clone()).collect(),
             own: self.own,
@@ -134,7 +150,7 @@ impl Machine {
         let entry = |(((workload, cgroup), (one, other)), grams): (((_, _), &(u64, u64)), &Grams)| Entry {
             workload,
             cgroup,
-            cpu: Nanos(one + other),
+            cpu: OnCpu::new(Nanos(one + other), Nanos(if self.method == Method::CpuTime { 0 } else { one / 4 })),
             operational: *grams,
         };
         // Whoever has reserved CPUs is there, whether anybody knows that it ran.
@@ -162,13 +178,15 @@ fn sample(key: ZoneKey, energy: Option<u64>) -> ZoneSample {
 
 fn usage(step: &Step) -> Usage {
     let place = |socket| Place { socket, die: 0 };
-    let times = |(one, other): &(u64, u64)| BTreeMap::from([(place(0), Nanos(*one)), (place(1), Nanos(*other))]);
+    let times = |(one, other): &(u64, u64)| {
+        BTreeMap::from([(place(0), OnCpu::alone(Nanos(*one))), (place(1), OnCpu::alone(Nanos(*other)))])
+    };
     let work: Vec<_> = step.time.iter().map(times).collect();
     let busy = [0, 1].map(|socket| {
-        let time: Nanos = work.iter().filter_map(|times| times.get(&place(socket))).copied().sum();
-        (place(socket), time + Nanos(step.nobody))
+        let time: OnCpu = work.iter().filter_map(|times| times.get(&place(socket))).copied().sum();
+        (place(socket), time + OnCpu::alone(Nanos(step.nobody)))
     });
-    Usage { busy: busy.into(), work }
+    Usage { busy: busy.into(), work, ..Usage::default() }
 }
 
 pub(super) fn busy() -> Step {
