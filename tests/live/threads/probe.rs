@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::Path,
     time::Duration,
 };
@@ -64,7 +65,7 @@ pub struct Figures {
 }
 
 /// Durations that ended.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Histogram {
     pub sum: f64,
     counts: Vec<u64>,
@@ -212,6 +213,12 @@ impl Figures {
     /// Running, and all states.
     pub fn alive(&self) -> f64 {
         self.running + self.states.iter().sum::<f64>()
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} of {:.6} s", self.count(), self.sum)
     }
 }
 
