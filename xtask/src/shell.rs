@@ -24,6 +24,11 @@ pub fn say(line: impl Display) {
     println!("xtask: {line}");
 }
 
+/// Says how far a long work is, beside what it prints.
+pub fn progress(line: impl Display) {
+    eprintln!("xtask: {line}");
+}
+
 /// Maps a verb's outcome to the exit code: 1 with one sentence on an error.
 pub fn exit_code(outcome: Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
@@ -174,7 +179,12 @@ pub fn target() -> PathBuf {
 
 /// Where cargo puts the agent's program, in profile folder `debug` or `release`.
 pub fn program(profile: &str) -> PathBuf {
-    target().join(profile).join("wattrace")
+    built(profile, "wattrace")
+}
+
+/// Where cargo puts a program of the workspace.
+pub fn built(profile: &str, name: &str) -> PathBuf {
+    target().join(profile).join(name)
 }
 
 /// Where a program of that name is: in `PATH`, or where Debian keeps administrators' programs.

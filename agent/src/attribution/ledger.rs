@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::books::{Attribution, ZoneBooks};
 use crate::{
     identity::{Triplet, Workload},
-    samples::{OnCpu, ZoneKey, ZoneKind, zone::UnknownReason},
+    samples::{OnCpu, ZoneKey, ZoneKind, threads::ThreadUse, zone::UnknownReason},
     units::{Grams, Microjoules, Nanos},
 };
 
@@ -37,6 +37,9 @@ pub struct Account {
     /// Idle energy for what it reserved, by kind of zone; no kind before it had a part.
     #[serde(default)]
     pub idle: BTreeMap<ZoneKind, Microjoules>,
+    /// What its threads did, as long as that was counted; `None`: it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<Box<ThreadUse>>,
 }
 
 /// A cgroup, by id and by path.
@@ -79,6 +82,8 @@ pub struct Entry {
     pub cpu: OnCpu,
     /// Operational carbon of its energy.
     pub operational: Grams,
+    /// What its threads did; `None`: that is not counted.
+    pub threads: Option<ThreadUse>,
 }
 
 /// All totals.
@@ -137,6 +142,7 @@ impl Ledger {
             energy: BTreeMap::new(),
             operational: Grams(0.0),
             idle: BTreeMap::new(),
+            threads: None,
         });
         if entry.cgroup.is_some() {
             account.cgroup.clone_from(&entry.cgroup);
@@ -144,6 +150,9 @@ impl Ledger {
         account.cpu += entry.cpu.time;
         account.shared += entry.cpu.shared;
         account.operational = grown(account.operational, entry.operational);
+        if let Some(threads) = &entry.threads {
+            account.threads.get_or_insert_default().add(threads);
+        }
     }
 
     /// Forgets a workload that every receiver knows to be gone. If it comes back, it counts from 0; that its
@@ -234,11 +243,16 @@ impl Account {
             energy: grown_by(&self.energy, &before.energy, Microjoules::saturating_sub),
             operational: Grams((self.operational.0 - before.operational.0).max(0.0)),
             idle: grown_by(&self.idle, &before.idle, Microjoules::saturating_sub),
+            threads: self
+                .threads
+                .as_ref()
+                .map(|now| before.threads.as_ref().map_or_else(|| now.clone(), |before| Box::new(now.since(before)))),
             ..self.clone()
         }
     }
 
-    fn is_used(&self) -> bool {
+    /// Whether it cost anything: it may have slept alone.
+    pub fn is_used(&self) -> bool {
         self.cpu.0 > 0 || self.energy.values().chain(self.idle.values()).any(|energy| energy.0 > 0)
     }
 }

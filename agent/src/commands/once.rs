@@ -154,6 +154,7 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         ledger,
         footprint: &interval.footprint,
         factors: &pipeline.factors,
+        threads: interval.threads,
         floors: &interval.floors,
         hardware: &interval.hardware,
         idle_policy: pipeline.idle_policy(),

@@ -50,7 +50,8 @@ fn grid(report: &Report<'_>) -> String {
 }
 
 fn workloads(report: &Report<'_>, rows: usize, or: &str) -> String {
-    let ranked = report.ranked();
+    // Who only slept is in the JSON.
+    let ranked: Vec<_> = report.ranked().into_iter().filter(|account| account.is_used()).collect();
     let (shown, rest) = ranked.split_at(ranked.len().min(rows));
     let idle = if report.idle_policy == IdlePolicy::Separate { String::new() } else { format!(" {:>11}", "IDLE J") };
     let mut text =

@@ -19,6 +19,7 @@ use crate::{
     identity::{Kind, Triplet, Workload},
     samples::{
         EnergySource, Instant, OnCpu, Place, Scope, ZoneKey, ZoneKind,
+        threads::{MachineThreads, ThreadUse},
         usage::UsageSample,
         zone::{UnknownReason, ZoneSample},
     },
@@ -36,6 +37,7 @@ pub(crate) struct Example {
     pub(crate) ledger: Ledger,
     pub(crate) footprint: Footprint,
     pub(crate) factors: Factors,
+    pub(crate) threads: Option<MachineThreads>,
     pub(crate) floors: BTreeMap<ZoneKey, Floor>,
     pub(crate) hardware: Vec<ZoneSample>,
     idle_policy: IdlePolicy,
@@ -87,10 +89,18 @@ impl Example {
                 pue: Pue::NOT_APPLIED,
                 embodied: Err("the host is not known".to_owned()),
             },
+            threads: None,
             floors: BTreeMap::from([(PACKAGE[0], floor)]),
             hardware: vec![known(platform, 100_000_000), unknown(core)],
             idle_policy,
         }
+    }
+
+    /// One more workload, that used nothing.
+    pub(crate) fn slept(&mut self, name: &str, threads: Option<ThreadUse>) {
+        let entries = [Entry { threads, ..entry(Kind::SystemdUnit, name, 0, 0.0) }];
+        let nobody = Entry { cgroup: None, ..entry(Kind::Unattributed, "unattributed", 0, 0.0) };
+        self.ledger.post(&Attribution::default(), &entries, &nobody);
     }
 
     /// As `once` shows it.
@@ -100,6 +110,7 @@ impl Example {
             ledger: &self.ledger,
             footprint: &self.footprint,
             factors: &self.factors,
+            threads: self.threads,
             floors: &self.floors,
             hardware: &self.hardware,
             idle_policy: self.idle_policy,
@@ -176,5 +187,6 @@ fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
             Nanos::from_millis(if kind == Kind::Unattributed { 0 } else { millis / 3 }),
         ),
         operational: Grams(grams),
+        threads: None,
     }
 }

@@ -19,6 +19,8 @@ use crate::{
     units::{Microjoules, Nanos},
 };
 
+mod threads;
+
 #[derive(Serialize)]
 struct Node<'a> {
     r#type: &'static str,
@@ -34,6 +36,8 @@ struct Node<'a> {
     zones: Vec<Zone>,
     hardware: Vec<HardwareZone>,
     cpu: Cpu,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<threads::Node>,
     carbon: Carbon,
     grid: Grid<'a>,
     pue: Pue,
@@ -137,6 +141,8 @@ struct Workload<'a> {
     energy_j: BTreeMap<&'static str, Option<f64>>,
     idle_j: BTreeMap<&'static str, f64>,
     carbon: Carbon,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<threads::Threads>,
 }
 
 /// Writes the node, then every workload, largest first.
@@ -171,6 +177,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
             idle_s: usage.idle.seconds(),
             unaccounted: usage.unaccounted(),
         },
+        threads: report.threads.map(Into::into),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(report.footprint.operational.0),
             embodied_g: report.footprint.embodied.map(|grams| grams.0),
@@ -257,6 +264,7 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
             // Shared by reservation; a workload without one has none, and that is not 0.
             embodied_g: None,
         },
+        threads: account.threads.as_ref().map(|threads| (&**threads).into()),
     }
 }
 

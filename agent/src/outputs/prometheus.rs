@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use crate::{
     telemetry::{
         added::Added,
-        catalog::{self, Kind, Metric},
+        catalog::{self, Entity, Kind, Metric},
         names,
         snapshot::{Histogram, Phase, Resource, Series, Snapshot, Value},
     },
@@ -17,6 +17,10 @@ use crate::{
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// By how much the scale of a workload's histograms is lowered: four buckets become one. Every bucket is a line, and there
+/// can be thousands of these histograms. Over OTLP, where empty buckets cost nothing, they are as fine as they were counted.
+const COARSER: i32 = 2;
 
 /// All series but those that are gone, by family, in the order of the catalogue. What the operator adds to all resources
 /// stands once, in `target_info`: as labels of each series it would make them other series when it changes.
@@ -73,7 +77,13 @@ impl Family {
                 line("_created", &seconds(series.start));
             }
             (Kind::Histogram, Value::Histogram(histogram)) => {
-                buckets(histogram, &self.name, &labels, &mut self.samples);
+                let lower = if series.metric.entity == Entity::Workload { COARSER } else { 0 };
+                buckets(
+                    &histogram.coarser(histogram.scale.saturating_sub(lower)),
+                    &self.name,
+                    &labels,
+                    &mut self.samples,
+                );
                 self::line(&mut self.samples, &self.name, "_created", &labels, &seconds(series.start));
             }
             // No value of the metric's kind: there is nothing true to write.
@@ -132,9 +142,8 @@ fn buckets(histogram: &Histogram, name: &str, labels: &str, out: &mut String) {
     };
     let mut below = histogram.zero;
     edge(&number(histogram.zero_threshold), below);
-    for (index, count) in (i64::from(histogram.offset)..).zip(&histogram.buckets) {
-        below = below.saturating_add(*count);
-        let upper = upper_edge(index, histogram.scale);
+    for (upper, count) in histogram.edges() {
+        below = below.saturating_add(count);
         // Values above what a number can hold are in the last bucket of all.
         if upper.is_finite() && upper > histogram.zero_threshold {
             edge(&number(upper), below);
@@ -143,14 +152,6 @@ fn buckets(histogram: &Histogram, name: &str, labels: &str, out: &mut String) {
     edge("+Inf", below);
     line(out, name, "_sum", labels, &number(histogram.sum));
     line(out, name, "_count", labels, &below.to_string());
-}
-
-/// `2^((index + 1)·2^-scale)`
-fn upper_edge(index: i64, scale: i32) -> f64 {
-    let exponent = (index + 1) as f64 * f64::from(-scale).exp2();
-    // The whole part on its own, so that powers of two come out exact.
-    let whole = exponent.floor();
-    (exponent - whole).exp2() * whole.exp2()
 }
 
 /// The shortest digits that read back as the same number; a whole one with `.0`, as edges of buckets want it.

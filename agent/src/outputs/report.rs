@@ -10,7 +10,7 @@ use crate::{
         weight::Method,
     },
     carbon::footprint::{Factors, Footprint},
-    samples::{EnergySource, ZoneKey, ZoneKind, usage::UsageSample, zone::ZoneSample},
+    samples::{EnergySource, ZoneKey, ZoneKind, threads::MachineThreads, usage::UsageSample, zone::ZoneSample},
     units::{Microjoules, Nanos},
 };
 
@@ -25,6 +25,8 @@ pub struct Report<'a> {
     pub footprint: &'a Footprint,
     /// What turned joules into grams.
     pub factors: &'a Factors,
+    /// The machine's threads; `None`: they are not counted.
+    pub threads: Option<MachineThreads>,
     /// Idle floors in use.
     pub floors: &'a BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out: shown, never added.

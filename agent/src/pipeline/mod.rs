@@ -22,10 +22,11 @@ use crate::{
     clock,
     config::Config,
     identity::{Registry, Triplet},
-    probes::{cgroupfs, host},
+    probes::{cgroupfs, host, procfs},
     samples::{
         ZoneKey,
         load::LoadTracker,
+        threads::{MachineThreads, ThreadsTracker},
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
@@ -95,6 +96,8 @@ pub struct Interval {
     pub attribution: Attribution,
     /// And in grams.
     pub footprint: Footprint,
+    /// The machine's threads; `None`: they are not counted.
+    pub threads: Option<MachineThreads>,
     /// The idle floors that were used.
     pub floors: BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out.
@@ -123,6 +126,7 @@ pub struct Pipeline {
     registry: Registry,
     own: Own,
     usage: UsageTracker,
+    threads: ThreadsTracker,
     load: LoadTracker,
     zones: ZoneTracker,
     watch: Watch,
@@ -137,7 +141,7 @@ pub struct Pipeline {
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
     filled: f64,
-    /// Workloads by the last interval in which they ran, or had reserved CPUs.
+    /// Workloads by the last interval in which they ran, or had threads or reserved CPUs.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
 }
@@ -188,6 +192,7 @@ impl Pipeline {
             stages: Stages::default(),
             own: Own::begin(),
             usage: UsageTracker::default(),
+            threads: ThreadsTracker::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
@@ -225,6 +230,7 @@ impl Pipeline {
             cgroup: None,
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
+            threads: None,
         }
     }
 
@@ -296,6 +302,7 @@ impl Pipeline {
         let (glance, metered) = self.glance(true)?;
         let reading = self.sources.read(glance, |place| metered.at(place))?;
         self.usage.observe(&reading);
+        self.threads.observe(&reading);
         Ok(())
     }
 
@@ -309,7 +316,8 @@ impl Pipeline {
         self.stages.begin(clock::monotonic());
         let usage = self.usage.close();
         let zones = self.zones.close();
-        let (entries, times, reserved) = self.identify(&usage);
+        let threads = self.threads.close();
+        let (entries, times, reserved) = self.identify(&usage, threads.as_ref());
         let by_place = Usage { busy: usage.busy.clone(), work: times, gain: self.gain };
         let floors = self.floors(&zones);
         let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
@@ -327,9 +335,12 @@ impl Pipeline {
         self.registry.expire(usage.to.monotonic);
         let pressures = self.waits.read(&self.sources, &entries, usage.span(), &self.registry);
         let own = self.own_energy(&usage, &attribution, &entries);
+        let alive = || procfs::threads(&self.sources.root).ok();
+        let threads = threads.map(|threads| threads.machine(usage.span(), alive()));
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
-        Interval { usage, attribution, footprint, floors, hardware, own, pressures, meter: self.watch.close() }
+        let meter = self.watch.close();
+        Interval { usage, attribution, footprint, threads, floors, hardware, own, pressures, meter }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

@@ -19,12 +19,12 @@ use crate::{
         bpf::{CgroupChange, ChangeKind},
         process,
     },
-    samples::{OnCpu, Place, usage::UsageSample},
-    units::{Grams, MicroCpus},
+    samples::{OnCpu, Place, threads::ThreadsSample, usage::UsageSample},
+    units::{Grams, MicroCpus, Nanos},
 };
 
-/// Intervals after which a workload without a cgroup that does not run counts as ended. Should it run again, it
-/// goes on where it stopped.
+/// Intervals after which a workload without a cgroup that does not run counts as ended; where threads are counted, one
+/// that has none. Should it run again, it goes on where it stopped.
 const STILL_LIVE: u64 = 8;
 
 /// Share of a CPU's table beyond which slots of dead workloads are given back.
@@ -63,6 +63,7 @@ impl Pipeline {
         let dead = quiet.intersection(&self.crowded_since).copied().filter(|key| self.is_dead(*key)).collect();
         let freed = self.sources.release(&dead);
         self.usage.forget(&freed);
+        self.threads.forget(&freed);
         self.crowded_since = quiet.difference(&freed).copied().collect();
         self.filled = self.sources.fullness();
     }
@@ -96,7 +97,8 @@ impl Pipeline {
         self.sources.losses().into_iter().chain(ours).chain(self.reserved.losses()).chain(self.waits.losses()).collect()
     }
 
-    /// Workloads whose totals can still grow: those with a cgroup that was not removed, and those that ran lately.
+    /// Workloads whose totals can still grow: those with a cgroup that was not removed, and those that ran or had threads
+    /// lately.
     pub fn live(&self) -> BTreeSet<Triplet> {
         let recent = self.seen.iter().filter(|(_, last)| self.intervals - **last < STILL_LIVE);
         self.registry.alive().map(|workload| workload.id.clone()).chain(recent.map(|(id, _)| id.clone())).collect()
@@ -109,14 +111,16 @@ impl Pipeline {
         self.seen.retain(|_, last| now - *last < STILL_LIVE);
     }
 
-    /// Maps kernel keys to workloads; keys that map to the same one are added up. Who has reserved CPUs is among them,
-    /// whether it ran or not.
+    /// Maps kernel keys to workloads; keys that map to the same one are added up. Who has reserved CPUs, or threads that
+    /// only waited, is among them, whether it ran or not.
     pub(super) fn identify(
         &mut self,
         usage: &UsageSample,
+        threads: Option<&ThreadsSample>,
     ) -> (Vec<Entry>, Vec<BTreeMap<Place, OnCpu>>, Vec<MicroCpus>) {
-        self.repair(usage);
-        let mut found = self.ran(usage);
+        let keys = present(usage, threads, |key| self.is_dead(key));
+        self.repair(&keys, usage.to.monotonic);
+        let mut found = self.owned(&keys, usage, threads);
         for Reservation { workload, cgroup, cpus } in self.reservations(usage) {
             let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
             owned.entry.cgroup.get_or_insert(cgroup);
@@ -128,9 +132,14 @@ impl Pipeline {
         (entries, times, reserved)
     }
 
-    fn ran(&mut self, usage: &UsageSample) -> BTreeMap<Triplet, Owned> {
+    fn owned(
+        &mut self,
+        keys: &BTreeSet<WorkKey>,
+        usage: &UsageSample,
+        threads: Option<&ThreadsSample>,
+    ) -> BTreeMap<Triplet, Owned> {
         let mut found: BTreeMap<Triplet, Owned> = BTreeMap::new();
-        for (key, times) in &usage.work {
+        for key in keys {
             let comm = usage.comms.get(key).copied().unwrap_or_else(|| self.sources.comm(*key));
             let Some(resolved) = self.registry.resolve(*key, &comm) else { continue };
             let cgroup = match key.decode() {
@@ -140,29 +149,48 @@ impl Pipeline {
             let workload = resolved.workload;
             let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
             owned.entry.cgroup = cgroup.or(owned.entry.cgroup.take());
-            for (place, time) in times {
-                owned.entry.cpu += *time;
+            let mut running = OnCpu::default();
+            for (place, time) in usage.work.get(key).into_iter().flatten() {
+                running += *time;
                 *owned.times.entry(*place).or_default() += *time;
+            }
+            owned.entry.cpu += running;
+            if let Some(threads) = threads {
+                let all = owned.entry.threads.get_or_insert_default();
+                all.running += running.time;
+                threads.work.get(key).into_iter().for_each(|threads| all.add(threads));
             }
         }
         found
     }
 
     /// Looks up by id the cgroups that no event named.
-    fn repair(&mut self, usage: &UsageSample) {
-        for key in usage.work.keys() {
+    fn repair(&mut self, keys: &BTreeSet<WorkKey>, now: Nanos) {
+        for key in keys {
             let Work::Cgroup(id) = key.decode() else { continue };
             if !self.registry.wants(id) {
                 continue;
             }
             match self.sources.find_cgroup(id) {
                 Found::Path(path) => self.registry.learn(id, &path),
-                Found::Gone => self.registry.died(id, usage.to.monotonic),
+                Found::Gone => self.registry.died(id, now),
                 // Asked again when it next shows up.
                 Found::Unknown => {}
             }
         }
     }
+}
+
+/// Keys that ran, or have threads. Who is dead and did not run has none: what still seems to wait there is a thread of
+/// which a switch was lost.
+fn present(
+    usage: &UsageSample,
+    threads: Option<&ThreadsSample>,
+    is_dead: impl Fn(WorkKey) -> bool,
+) -> BTreeSet<WorkKey> {
+    let waited = threads.into_iter().flat_map(|threads| threads.work.keys()).copied();
+    let waited = waited.filter(|key| !usage.work.contains_key(key) && !is_dead(*key));
+    usage.work.keys().copied().chain(waited).collect()
 }
 
 /// What one workload used and reserved.
@@ -175,7 +203,29 @@ struct Owned {
 impl Owned {
     fn new(workload: &Arc<Workload>) -> Self {
         let workload = Arc::clone(workload);
-        let entry = Entry { workload, cgroup: None, cpu: OnCpu::default(), operational: Grams(0.0) };
+        let entry = Entry { workload, cgroup: None, cpu: OnCpu::default(), operational: Grams(0.0), threads: None };
         Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::threads::ThreadUse;
+
+    #[test]
+    fn who_only_slept_is_there_unless_it_is_dead() {
+        let [ran, slept, died, ran_and_died] = [1, 2, 3, 4].map(WorkKey::cgroup);
+        let usage = UsageSample {
+            work: [ran, ran_and_died].map(|key| (key, BTreeMap::new())).into(),
+            ..UsageSample::default()
+        };
+        let threads = ThreadsSample {
+            work: [slept, died, ran_and_died].map(|key| (key, ThreadUse::default())).into(),
+            ..ThreadsSample::default()
+        };
+        let is_dead = |key| key == died || key == ran_and_died;
+        assert_eq!(present(&usage, Some(&threads), is_dead), [ran, slept, ran_and_died].into());
+        assert_eq!(present(&usage, None, is_dead), [ran, ran_and_died].into());
     }
 }

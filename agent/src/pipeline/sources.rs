@@ -201,7 +201,9 @@ impl Sources {
         let online = topology::online(&self.root).map_err(SourcesError::Topology)?;
         if !online.iter().eq(self.topology.cpus.keys()) {
             self.topology = topology::read(&self.root).map_err(SourcesError::Topology)?;
-            self.has_siblings |= self.topology.has_siblings();
+            if let Sched::Btf(programs) = &self.sched {
+                programs.times.set_siblings(&self.topology.siblings());
+            }
             self.places.extend(self.topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)));
         }
         Ok(())
@@ -288,8 +290,7 @@ fn settle(programs: &Programs, root: &Path) {
     programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
 }
 
-/// Every level counts time on the CPUs, which is all that is asked for so far.
-fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, _level: SchedLevel) -> Result<Sched, String> {
+fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLevel) -> Result<Sched, String> {
     let btf = root.join("sys/kernel/btf/vmlinux");
     let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
     let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
@@ -300,8 +301,8 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, _level: SchedL
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
-        follows_threads: true,
-        siblings: BTreeMap::new(),
+        follows_threads: level == SchedLevel::Full,
+        siblings: topology.siblings(),
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -131,6 +131,15 @@ pub fn ticks(count: u64, hz: u64) -> Nanos {
     Nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
+/// Threads of the whole system by `/proc/loadavg`: what stands behind the `/`. Those that ended and were not waited for
+/// are among them, idle tasks are not.
+pub fn threads(bytes: &[u8]) -> Result<u64, ParseError> {
+    const EXPECTED: &str = "three loads, and running/all threads";
+    let word = text(bytes, EXPECTED)?.split_ascii_whitespace().nth(3);
+    let all = word.and_then(|word| word.split_once('/')).and_then(|(_, all)| digits(all));
+    all.ok_or_else(|| ParseError::new(EXPECTED, bytes))
+}
+
 /// What `/proc/cpuinfo` says of its first CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuInfo {

@@ -42,6 +42,11 @@ pub fn cpu_times(root: &Path, hz: u64) -> Result<Vec<CpuTimes>, FileError> {
     Ok(cpus.into_iter().map(times).collect())
 }
 
+/// Threads of the whole system, also those that no other namespace shows.
+pub fn threads(root: &Path) -> Result<u64, FileError> {
+    file::parse(&root.join("proc/loadavg"), parse::threads)
+}
+
 /// Pids of all processes that `<root>/proc` shows.
 pub fn pids(root: &Path) -> Result<Vec<u32>, FileError> {
     let path = root.join("proc");
@@ -92,6 +97,7 @@ mod tests {
     fn this_machine_has_totals() {
         assert!(user_hz() > 0);
         assert!(!cpu_times(Path::new("/"), user_hz()).expect("totals").is_empty());
+        assert!(threads(Path::new("/")).expect("threads") > 1);
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Topology {
         }
     }
 
+    /// Every CPU that has such a sibling, with it.
+    pub fn siblings(&self) -> BTreeMap<u32, u32> {
+        self.cpus.keys().filter_map(|cpu| Some((*cpu, self.sibling(*cpu)?))).collect()
+    }
+
     /// Whether any core has exactly two threads.
     pub fn has_siblings(&self) -> bool {
         self.cpus.keys().any(|cpu| self.sibling(*cpu).is_some())

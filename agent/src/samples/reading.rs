@@ -285,7 +285,7 @@ pub struct ThreadsReading {
 }
 
 /// Histograms of durations that ended: the bucket for zero first, as in [`wattrace_common::threads`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadDurations {
     /// Waits for a CPU.
     pub wait: Durations,
@@ -299,5 +299,6 @@ pub struct Durations {
     /// Of all.
     pub sum: Nanos,
     /// By bucket.
+    #[serde(with = "super::sparse")]
     pub counts: Vec<u64>,
 }

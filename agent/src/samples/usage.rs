@@ -174,7 +174,11 @@ fn over_places(time: Nanos, busy: &BTreeMap<Place, OnCpu>) -> BTreeMap<Place, Na
 /// `from_zero`, else it starts here.
 pub(super) fn advance<K: Ord>(totals: &mut BTreeMap<K, Nanos>, key: K, total: Nanos, from_zero: bool) -> Nanos {
     let start = if from_zero { Nanos(0) } else { total };
-    let highest = totals.entry(key).or_insert(start);
+    Nanos(grown(&mut totals.entry(key).or_insert(start).0, total.0))
+}
+
+/// The growth of a total, of which the highest value seen is kept: one that falls has not grown until it has caught up.
+pub(super) fn grown(highest: &mut u64, total: u64) -> u64 {
     let delta = total.saturating_sub(*highest);
     *highest = (*highest).max(total);
     delta

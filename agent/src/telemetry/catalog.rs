@@ -100,6 +100,10 @@ catalog! {
         "Share of the CPUs' time over the interval in which they were busy.";
     NODE_PRESSURE = Node Gauge "wattrace.node.pressure" "1" ["wattrace.resource", "wattrace.pressure.kind"]
         "Share of the interval in which tasks waited for cpu, memory or io (PSI): some, at least one; full, all that were not idle. None where the kernel does not count it.";
+    NODE_CPU_RUNQUEUE = Node Gauge "wattrace.node.cpu.runqueue" "{thread}" []
+        "Threads that waited for a CPU, mean over the interval: how saturated the CPUs are.";
+    NODE_THREADS_UNOBSERVED = Node Gauge "wattrace.node.threads.unobserved" "{thread}" []
+        "Threads that have not run since the kernel programs were attached, so that their time is in no figure; those that ended and were not waited for are among them.";
     NODE_CARBON = Node Sum "wattrace.node.carbon" "g" ["wattrace.carbon.phase"]
         "CO2-equivalent of the machine: operational from its energy, idle included, and embodied from its making.";
     NODE_PUE = Node Gauge "wattrace.node.pue" "1" ["wattrace.pue.source"]
@@ -117,6 +121,14 @@ catalog! {
         "Time the workload's tasks were on a CPU: shared true while the other thread of the core was busy, too, false the rest. Without kernel programs, or where cores have no two threads, all of it is false.";
     WORKLOAD_PRESSURE = Workload Gauge "wattrace.workload.pressure" "1" ["wattrace.resource", "wattrace.pressure.kind"]
         "Share of the interval in which tasks of the workload waited for a resource (PSI of its control group): some, at least one; full, all that were not idle. Told of who ran, from the second time on; of cpu alone.";
+    WORKLOAD_THREAD_TIME = Workload Sum "wattrace.workload.thread.time" "s" ["wattrace.thread.state"]
+        "Time of the workload's threads by state: running, runnable (waiting for a CPU), `io_wait`, sleeping, uninterruptible or stopped. It counts while they wait, and all states together are the thread-seconds they were alive.";
+    WORKLOAD_SCHED_WAIT_DURATION = Workload Histogram "wattrace.workload.sched.wait.duration" "s" []
+        "Waits for a CPU that ended: from runnable to running. The kernel has room for those of some hundred workloads; of others only the sum is told, in thread.time.";
+    WORKLOAD_OFFCPU_DURATION = Workload Histogram "wattrace.workload.offcpu.duration" "s" ["wattrace.offcpu.reason"]
+        "Times off the CPU that ended, by reason: io, sleep, uninterruptible or preempt. The kernel has room for those of some hundred workloads; of others only the sums are told, in thread.time.";
+    WORKLOAD_CONTEXT_SWITCHES = Workload Sum "wattrace.workload.context_switches" "{context_switch}" ["process.context_switch.type"]
+        "Times a thread of the workload left its CPU: voluntary, to wait for something, or involuntary, because another was to run.";
 
     PROCESS_CPU_TIME = Agent Sum "process.cpu.time" "s" ["cpu.mode"]
         "CPU time of the agent's process.";

@@ -23,6 +23,7 @@ use crate::{
     samples::{
         EnergySource, Instant, ZoneInfo, ZoneKind,
         pressure::{Pressure, Resource},
+        threads::MachineThreads,
         usage::UsageSample,
         zone::ZoneSample,
     },
@@ -46,6 +47,8 @@ pub struct View<'a> {
     pub attribution: &'a Attribution,
     /// And in grams.
     pub footprint: &'a Footprint,
+    /// The machine's threads; `None`: they are not counted.
+    pub threads: Option<MachineThreads>,
     /// Zones that contain, or lie inside, one that is shared out.
     pub hardware: &'a [ZoneSample],
     /// Totals, the interval among them.

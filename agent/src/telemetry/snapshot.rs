@@ -104,4 +104,68 @@ impl Histogram {
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(self.zero, |sum, count| sum.saturating_add(*count))
     }
+
+    /// All buckets, by their upper edge.
+    pub fn edges(&self) -> impl Iterator<Item = (f64, u64)> {
+        let indices = i64::from(self.offset)..;
+        indices.zip(&self.buckets).map(|(index, count)| (upper_edge(index, self.scale), *count))
+    }
+
+    /// The same values in the larger buckets of a lower scale; as it is, where the scale is not lower. This is exact.
+    #[must_use]
+    pub fn coarser(&self, scale: i32) -> Self {
+        let shift = u32::try_from(self.scale.saturating_sub(scale)).unwrap_or(0).min(i32::BITS - 1);
+        let offset = self.offset >> shift;
+        let mut buckets: Vec<u64> = Vec::new();
+        for (index, count) in (i64::from(self.offset)..).zip(&self.buckets) {
+            let place = usize::try_from((index >> shift) - i64::from(offset)).unwrap_or(0);
+            buckets.resize(place + 1, 0);
+            buckets.iter_mut().skip(place).for_each(|sum| *sum = sum.saturating_add(*count));
+        }
+        Self { scale: self.scale.min(scale), offset, buckets, ..self.clone() }
+    }
+}
+
+/// `2^((index + 1)·2^-scale)`
+fn upper_edge(index: i64, scale: i32) -> f64 {
+    let exponent = (index + 1) as f64 * f64::from(-scale).exp2();
+    // The whole part on its own, so that powers of two come out exact.
+    let whole = exponent.floor();
+    (exponent - whole).exp2() * whole.exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_those_of_the_buckets() {
+        for (index, scale, expected) in [
+            (-1, 3, 1.0),
+            (-161, 3, 2_f64.powi(-20)),
+            (55, 3, 128.0),
+            (0, 0, 2.0),
+            (2, -2, 4096.0),
+            (3, 1, 4.0),
+            (1 << 40, 0, f64::INFINITY),
+        ] {
+            assert!(upper_edge(index, scale).total_cmp(&expected).is_eq(), "{index} at {scale}");
+        }
+        assert!((upper_edge(0, 3) - 2_f64.powf(0.125)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_coarser_histogram_has_the_same_values() {
+        let fine = Histogram { scale: 2, offset: -3, buckets: vec![1, 2, 3, 4, 5], zero: 9, ..Histogram::default() };
+        let told = |scale| {
+            let histogram = fine.coarser(scale);
+            (histogram.scale, histogram.offset, histogram.buckets, histogram.zero)
+        };
+        assert_eq!(told(1), (1, -2, vec![1, 5, 9], 9));
+        assert_eq!(told(0), (0, -1, vec![6, 9], 9));
+        assert_eq!(told(-40), (-40, -1, vec![6, 9], 9));
+        assert_eq!(told(3), (2, -3, fine.buckets.clone(), 9), "it is as fine as it was");
+        let edges: Vec<_> = fine.coarser(0).edges().collect();
+        assert_eq!(edges, [(1.0, 6), (2.0, 9)]);
+    }
 }

@@ -19,6 +19,11 @@ impl Spread {
         let (upper, lower) = (sorted.get(middle)?, sorted.get(sorted.len().saturating_sub(1) / 2)?);
         Some(Self { median: f64::midpoint(*lower, *upper), least: *sorted.first()?, greatest: *sorted.last()? })
     }
+
+    /// The middle one.
+    pub(super) fn median(self) -> f64 {
+        self.median
+    }
 }
 
 impl fmt::Display for Spread {

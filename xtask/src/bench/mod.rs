@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-mod attached;
+mod cgroup;
 mod daemon;
 mod figures;
-mod load;
 mod page;
 mod sched;
 

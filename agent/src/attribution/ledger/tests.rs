@@ -1,7 +1,9 @@
 //! Totals only grow, close, survive a restart, and are what the machine really used.
 
+use std::collections::BTreeSet;
+
 use proptest::{collection::vec, prelude::*};
-use wattrace_common::sched::WorkKey;
+use wattrace_common::{sched::WorkKey, threads::State};
 
 use self::world::{Event, Fate, Truth, World, floor_milliwatts};
 use super::*;
@@ -13,6 +15,7 @@ use crate::{
     identity::Kind,
     samples::{
         Place, Scope,
+        threads::ThreadsTracker,
         usage::UsageTracker,
         zone::{ZoneSample, ZoneTracker},
     },
@@ -20,6 +23,7 @@ use crate::{
 };
 
 mod idle;
+mod threads;
 mod world;
 
 /// Eight cgroups, five workloads: a service is restarted, and comes back as another cgroup.
@@ -40,6 +44,7 @@ fn entry(cgroup: u64, cpu: u64) -> Entry {
         cgroup: seen,
         cpu: OnCpu::new(Nanos(cpu), Nanos(cpu / 3)),
         operational: Grams(cpu as f64 / 3e9),
+        threads: None,
     }
 }
 
@@ -187,13 +192,16 @@ fn grams_that_make_no_sense_spoil_no_total() {
 #[derive(Default)]
 struct Agent {
     usage: UsageTracker,
+    threads: ThreadsTracker,
     zones: ZoneTracker,
     ledger: Ledger,
 }
 
 impl Agent {
     fn read(&mut self, world: &mut World, fates: impl Fn(usize) -> Fate) {
-        self.usage.observe(&world.reading());
+        let reading = world.reading();
+        self.usage.observe(&reading);
+        self.threads.observe(&reading);
         for (zone, reading) in world.read_meters(fates) {
             self.zones.observe(&zone, &reading);
         }
@@ -201,13 +209,15 @@ impl Agent {
 
     fn close(&mut self) {
         let sample = self.usage.close();
-        let cgroups: Vec<u64> = sample.work.keys().map(|key| key.0).collect();
-        let usage = Usage { busy: sample.busy, work: sample.work.into_values().collect(), gain: SmtGain::default() };
+        let mut threads = self.threads.close().unwrap_or_default().work;
+        let keys: BTreeSet<WorkKey> = sample.work.keys().chain(threads.keys()).copied().collect();
+        let work = keys.iter().map(|key| sample.work.get(key).cloned().unwrap_or_default()).collect();
+        let usage = Usage { busy: sample.busy, work, gain: SmtGain::default() };
         let floor = |key| Watts(floor_milliwatts(key) as f64 / 1e3);
         let mut attribution = books::attribute(&self.zones.close(), floor, &usage);
         let times = usage.work.iter().map(|times| times.values().copied().sum());
-        let entries: Vec<_> =
-            cgroups.into_iter().zip(times).map(|(cgroup, cpu)| Entry { cpu, ..entry(cgroup, 0) }).collect();
+        let made = |(key, cpu): (&WorkKey, OnCpu)| Entry { cpu, threads: threads.remove(key), ..entry(key.0, 0) };
+        let entries: Vec<_> = keys.iter().zip(times).map(made).collect();
         // Some reserve nothing; once enough run, more is reserved than the two CPUs there are.
         let reserved = |entry: &Entry| MicroCpus(entry.cgroup.as_ref().map_or(0, |seen| seen.id % 3 * 333_333));
         attribution.hand_out_idle(&entries.iter().map(reserved).collect::<Vec<_>>(), MicroCpus::whole(2));
@@ -218,6 +228,7 @@ impl Agent {
         let quiet = self.usage.quiet();
         world.reclaim(|cgroup| quiet.contains(&WorkKey::cgroup(cgroup)));
         self.usage.forget(&quiet);
+        self.threads.forget(&quiet);
     }
 
     /// Only what was written comes back.
@@ -231,13 +242,23 @@ fn restored(ledger: &Ledger) -> Ledger {
     serde_json::from_slice::<Record>(&written).unwrap().into()
 }
 
+fn slept(account: &Account) -> Nanos {
+    account.threads.as_ref().map_or(Nanos(0), |threads| threads.state(State::Sleeping))
+}
+
 /// Whether no total of `before` is missing from `after`, or larger there.
 fn grew(before: &Ledger, after: &Ledger) -> bool {
     let accounts = before.accounts.iter().all(|(id, old)| {
         after.accounts.get(id).is_some_and(|new| {
             let energy = old.energy.iter().all(|(kind, energy)| new.energy.get(kind) >= Some(energy));
             let idle = old.idle.iter().all(|(kind, energy)| new.idle.get(kind) >= Some(energy));
-            energy && idle && new.cpu >= old.cpu && new.shared >= old.shared && new.operational >= old.operational
+            let slept = slept(new) >= slept(old);
+            energy
+                && idle
+                && slept
+                && new.cpu >= old.cpu
+                && new.shared >= old.shared
+                && new.operational >= old.operational
         })
     });
     let zones = before.zones.iter().all(|(key, old)| {
@@ -256,14 +277,19 @@ fn grew(before: &Ledger, after: &Ledger) -> bool {
 
 /// Compares every account's time and every zone's energy with what the machine knows.
 fn is_true(ledger: &Ledger, truth: &Truth) -> Result<(), TestCaseError> {
-    let mut cpu: BTreeMap<Triplet, Nanos> = BTreeMap::new();
-    for (cgroup, nanos) in &truth.cpu {
-        *cpu.entry(workload(*cgroup).id.clone()).or_default() += Nanos(*nanos);
-    }
+    let by_workload = |by_cgroup: &BTreeMap<u64, u64>| {
+        by_cgroup.iter().fold(BTreeMap::new(), |mut sums: BTreeMap<Triplet, Nanos>, (cgroup, nanos)| {
+            *sums.entry(workload(*cgroup).id.clone()).or_default() += Nanos(*nanos);
+            sums
+        })
+    };
+    let (mut cpu, mut sleep) = (by_workload(&truth.cpu), by_workload(&truth.slept));
     for account in ledger.accounts() {
+        prop_assert_eq!(slept(account), sleep.remove(&account.workload.id).unwrap_or_default());
         prop_assert_eq!(account.cpu, cpu.remove(&account.workload.id).unwrap_or_default(), "{:?}", account.workload.id);
     }
     prop_assert_eq!(cpu.values().copied().sum::<Nanos>(), Nanos(0), "time without an account");
+    prop_assert_eq!(sleep, BTreeMap::new());
     let shared = truth.energy.iter().filter(|(key, _)| key.kind.is_attributed());
     let expected: Vec<_> = shared.map(|(key, (measured, idle))| (*key, *measured, *idle)).collect();
     let found: Vec<_> = ledger.zones().map(|zone| (zone.key, zone.measured.0, zone.idle.0)).collect();
@@ -335,8 +361,8 @@ fn account() -> impl Strategy<Value = Account> {
     let by_kind =
         || prop::collection::btree_map(zone_key().prop_map(|key| key.kind), whole().prop_map(Microjoules), 0..4);
     let grams = prop::num::f64::POSITIVE | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    let all = (workload, cgroup, whole(), by_kind(), grams, by_kind());
-    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle)| Account {
+    let all = (workload, cgroup, whole(), by_kind(), grams, by_kind(), prop::option::of(threads::any_use()));
+    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle, threads)| Account {
         workload,
         cgroup,
         cpu: Nanos(cpu),
@@ -344,6 +370,7 @@ fn account() -> impl Strategy<Value = Account> {
         energy,
         operational: Grams(grams.abs()),
         idle,
+        threads: threads.map(Box::new),
     })
 }
 

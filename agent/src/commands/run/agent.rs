@@ -146,6 +146,7 @@ impl Agent {
             usage: &interval.usage,
             attribution: &interval.attribution,
             footprint: &interval.footprint,
+            threads: interval.threads,
             hardware: &interval.hardware,
             ledger: &self.pipeline.ledger,
             factors: &self.pipeline.factors,

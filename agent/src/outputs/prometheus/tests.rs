@@ -117,19 +117,13 @@ fn what_is_added_stands_once_and_changes_no_series() {
 }
 
 #[test]
-fn edges_are_those_of_the_buckets() {
-    for (index, scale, expected) in [
-        (-1, 3, 1.0),
-        (-161, 3, 2_f64.powi(-20)),
-        (55, 3, 128.0),
-        (0, 0, 2.0),
-        (2, -2, 4096.0),
-        (3, 1, 4.0),
-        (1 << 40, 0, f64::INFINITY),
-    ] {
-        assert!(upper_edge(index, scale).total_cmp(&expected).is_eq(), "{index} at {scale}");
-    }
-    assert!((upper_edge(0, 3) - 2_f64.powf(0.125)).abs() < 1e-15);
+fn histograms_of_workloads_have_wide_buckets() {
+    let fine = Histogram { scale: 2, offset: -3, buckets: vec![1, 2, 3, 4, 5], ..histogram() };
+    let wait = series(&catalog::WORKLOAD_SCHED_WAIT_DURATION, &[], Phase::Live, Value::Histogram(fine));
+    let text = rendered(&snapshot(vec![entity("a.service", vec![wait])]));
+    check(&text).unwrap();
+    let edges: Vec<_> = text.lines().filter_map(|line| line.split_once("le=\"")).map(|(_, rest)| rest).collect();
+    assert_eq!(edges, ["0.25\"} 4", "1.0\"} 10", "2.0\"} 19", "+Inf\"} 19"]);
 }
 
 #[test]

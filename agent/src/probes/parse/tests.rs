@@ -90,17 +90,32 @@ fn memory_is_in_kib() {
     }
 }
 
+#[test]
+fn threads_stand_behind_those_that_run() {
+    assert_eq!(threads(b"0.20 0.18 0.12 1/1180 11206\n"), Ok(1_180));
+    for bad in [
+        "",
+        "0.20 0.18 0.12\n",
+        "0.20 0.18 0.12 1180 11206\n",
+        "0.20 0.18 0.12 1/ 5\n",
+        "0 0 0 1/-4 5\n",
+        "0 0 0 1/2/3 5",
+    ] {
+        assert!(threads(bad.as_bytes()).is_err(), "{bad:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let parsed = (unsigned(&bytes), signed(&bytes), cpu_list(&bytes), proc_stat(&bytes), cpuinfo(&bytes), memory_total(&bytes));
+        let parsed = (unsigned(&bytes), signed(&bytes), cpu_list(&bytes), proc_stat(&bytes), cpuinfo(&bytes), memory_total(&bytes), threads(&bytes));
         drop(parsed);
     }
 
     #[test]
-    fn no_likely_text_panics(text in "(cpu|cpu0|MemTotal:|model|flags|[0-9,-]{0,12}|[ \t:\n]){0,30}") {
+    fn no_likely_text_panics(text in "(cpu|cpu0|MemTotal:|0.1 0 0 1/|model|flags|[0-9,-]{0,12}|[ \t:\n]){0,30}") {
         let bytes = text.as_bytes();
-        let parsed = (unsigned(bytes), signed(bytes), cpu_list(bytes), proc_stat(bytes), cpuinfo(bytes), memory_total(bytes));
+        let parsed = (unsigned(bytes), signed(bytes), cpu_list(bytes), proc_stat(bytes), cpuinfo(bytes), memory_total(bytes), threads(bytes));
         drop(parsed);
     }
 

@@ -6,7 +6,7 @@ use super::{Point, Totals, View, catalog, point, power, waits};
 use crate::{
     attribution::{books::Attribution, ledger::ZoneAccount},
     carbon::footprint::Factors,
-    samples::{EnergySource, ZoneInfo, ZoneKey, ZoneKind, zone::UnknownReason},
+    samples::{EnergySource, ZoneInfo, ZoneKey, ZoneKind, threads::MachineThreads, zone::UnknownReason},
     units::{Microjoules, Nanos},
 };
 
@@ -31,12 +31,19 @@ pub(super) fn points(view: &View<'_>, totals: &Totals, spans: &BTreeMap<ZoneKind
     points.extend(view.usage.unaccounted().map(|share| point(&catalog::NODE_CPU_UNACCOUNTED, [], share)));
     points.extend(view.usage.utilization().map(|share| point(&catalog::NODE_CPU_UTILIZATION, [], share)));
     points.extend(view.pressure.iter().flat_map(|(of, share)| waits(&catalog::NODE_PRESSURE, *of, share)));
+    points.extend(view.threads.into_iter().flat_map(threads));
     let carbon = [("operational", totals.operational), ("embodied", totals.embodied)];
     points.extend(
         carbon.into_iter().filter_map(|(phase, grams)| Some(point(&catalog::NODE_CARBON, [phase.into()], grams?.0))),
     );
     points.extend(factors(view.factors));
     points
+}
+
+fn threads(threads: MachineThreads) -> impl Iterator<Item = Point> {
+    let waiting = threads.runqueue.map(|waiting| point(&catalog::NODE_CPU_RUNQUEUE, [], waiting));
+    let unobserved = threads.unobserved.map(|count| point(&catalog::NODE_THREADS_UNOBSERVED, [], count as f64));
+    waiting.into_iter().chain(unobserved)
 }
 
 fn available(view: &View<'_>) -> Point {

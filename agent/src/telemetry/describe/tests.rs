@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod machine;
+mod threads;
 
 /// The series of an entity as `metric{values} value`.
 fn lines(snapshot: &Snapshot, name: &str) -> Vec<String> {

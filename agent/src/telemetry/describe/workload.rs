@@ -1,13 +1,20 @@
 //! What is told of a workload.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
+
+use wattrace_common::threads::{OFF_SCALE, STATES, State, WAIT_SCALE};
 
 use super::{Point, catalog, point, power, waits};
 use crate::{
     attribution::{ledger::Account, weight::Method},
     samples::{
-        ZoneKind,
+        Durations, ThreadDurations, ZoneKind,
         pressure::{Pressure, Resource},
+        threads::ThreadUse,
+    },
+    telemetry::{
+        catalog::Metric,
+        snapshot::{Histogram, Value},
     },
     units::{Microjoules, Nanos},
 };
@@ -35,6 +42,7 @@ pub(super) fn points(
         points.push(point(&catalog::WORKLOAD_CARBON, ["operational".into()], account.operational.0));
     }
     points.extend(cpu_time(account, method));
+    points.extend(account.threads.iter().flat_map(|threads| thread_points(threads)));
     points
 }
 
@@ -51,4 +59,35 @@ fn cpu_time(account: &Account, method: Method) -> Vec<Point> {
         points.push(told("true", account.shared));
     }
     points
+}
+
+fn thread_points(threads: &ThreadUse) -> Vec<Point> {
+    let states = STATES.into_iter().map(State::name).zip(threads.states);
+    let time =
+        |(state, span): (&'static str, Nanos)| point(&catalog::WORKLOAD_THREAD_TIME, [state.into()], span.seconds());
+    let switches = [("voluntary", threads.voluntary), ("involuntary", threads.involuntary)];
+    let switches =
+        switches.map(|(kind, count)| point(&catalog::WORKLOAD_CONTEXT_SWITCHES, [kind.into()], count as f64));
+    let durations = threads.durations.iter().flat_map(duration_points);
+    [("running", threads.running)].into_iter().chain(states).map(time).chain(durations).chain(switches).collect()
+}
+
+/// Histograms of what never ended are left out: an empty one is as large as a full one.
+fn duration_points(durations: &ThreadDurations) -> Vec<Point> {
+    let wait = durations_point(&catalog::WORKLOAD_SCHED_WAIT_DURATION, [], &durations.wait, WAIT_SCALE);
+    let off = STATES.into_iter().filter_map(State::reason).zip(&durations.off);
+    let off = off.filter_map(|(reason, durations)| {
+        durations_point(&catalog::WORKLOAD_OFFCPU_DURATION, [reason.into()], durations, OFF_SCALE)
+    });
+    wait.into_iter().chain(off).collect()
+}
+
+fn durations_point<const N: usize>(
+    metric: &'static Metric,
+    attributes: [Cow<'static, str>; N],
+    counted: &Durations,
+    scale: i32,
+) -> Option<Point> {
+    let histogram = Histogram::of_counted(counted, scale);
+    (histogram.count() > 0).then(|| Point { metric, attributes: attributes.into(), value: Value::Histogram(histogram) })
 }

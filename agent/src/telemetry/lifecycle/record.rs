@@ -1,6 +1,6 @@
 //! What is kept of the life of series across a restart of the agent: the starts of those that go on counting.
 //!
-//! Only sums of the node and of workloads do, and the energy of the agent, for their totals are kept too. What else
+//! Only sums and histograms of the node and of workloads do, and the energy of the agent, for their totals are kept too. What else
 //! the agent counts of itself begins anew. Ends are not kept: whoever ended is found dead again, and its final value has to arrive once more.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
@@ -30,7 +30,7 @@ pub struct LifecycleRecord {
     pub acknowledged: u64,
     /// Series forgotten before their final value was acknowledged.
     pub dropped: u64,
-    /// Sums whose totals are kept.
+    /// Sums and histograms whose totals are kept.
     pub series: Vec<SeriesRecord>,
 }
 
@@ -45,7 +45,7 @@ pub struct SeriesRecord {
     pub attributes: Vec<String>,
     /// Start of the cumulative value.
     pub start: Nanos,
-    /// The last value told.
+    /// The last value told; of a histogram its count.
     pub value: f64,
 }
 
@@ -55,7 +55,7 @@ impl Lifecycle {
         let mut entities: BTreeMap<Triplet, Known> = BTreeMap::new();
         for series in record.series {
             let Some(metric) = catalog::ALL.iter().find(|metric| metric.name == series.metric) else { continue };
-            if metric.attributes.len() != series.attributes.len() || metric.kind != Kind::Sum {
+            if metric.attributes.len() != series.attributes.len() || metric.kind == Kind::Gauge {
                 continue;
             }
             let known = entities.entry(series.id).or_insert_with_key(|id| {
@@ -90,9 +90,12 @@ impl Lifecycle {
 }
 
 fn series_record(id: &Triplet, attributes: &[Cow<'static, str>], state: &State) -> Option<SeriesRecord> {
-    let Value::Number(value) = state.value else { return None };
+    let value = match &state.value {
+        Value::Number(value) => *value,
+        Value::Histogram(histogram) => histogram.count() as f64,
+    };
     let has_total = state.metric.entity != Entity::Agent || *state.metric == catalog::AGENT_ENERGY;
-    let kept = value.is_finite() && state.metric.kind == Kind::Sum && has_total;
+    let kept = value.is_finite() && state.metric.kind != Kind::Gauge && has_total;
     kept.then(|| SeriesRecord {
         id: id.clone(),
         metric: state.metric.name.to_owned(),

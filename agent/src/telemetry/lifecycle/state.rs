@@ -52,6 +52,8 @@ fn fell(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Number(before), Value::Number(after)) => after < before,
         (Value::Histogram(before), Value::Histogram(after)) => after.count() < before.count(),
-        (Value::Number(_), Value::Histogram(_)) | (Value::Histogram(_), Value::Number(_)) => true,
+        // Of a histogram that was told before a restart only the count is known.
+        (Value::Number(before), Value::Histogram(after)) => (after.count() as f64) < *before,
+        (Value::Histogram(_), Value::Number(_)) => true,
     }
 }

@@ -3,7 +3,10 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::telemetry::catalog::{WORKLOAD_CARBON, WORKLOAD_CPU_TIME, WORKLOAD_POWER};
+use crate::telemetry::{
+    catalog::{WORKLOAD_CARBON, WORKLOAD_CPU_TIME, WORKLOAD_POWER, WORKLOAD_SCHED_WAIT_DURATION},
+    snapshot::Histogram,
+};
 
 fn now(seconds: u64) -> Instant {
     let at = Nanos::from_secs(seconds);
@@ -133,6 +136,40 @@ fn ends_are_bounded_in_time_and_number() {
     let told = life.tell(now(15 + 24 * 3_600), dead(&["a", "c"]));
     assert_eq!((told.forgotten, life.dropped()), (vec![triplet("c")], 2), "a day old");
     assert_eq!(life.len(), 1);
+}
+
+#[test]
+fn a_histogram_goes_on_after_a_restart() {
+    use Phase::{Born, Ended, Gone, Live};
+    let mut life = Lifecycle::new(now(0));
+    let waits = |zero| {
+        let value = Value::Histogram(Histogram { zero, ..Histogram::default() });
+        let points = vec![Point { metric: &WORKLOAD_SCHED_WAIT_DURATION, attributes: Vec::new(), value }];
+        vec![Described { resource: resource("a"), live: true, points }]
+    };
+    let one = |told: Told| {
+        let series = told.snapshot.entities[0].series[0].clone();
+        (series.phase, series.start, series.value)
+    };
+    let (phase, start, _) = one(life.tell(now(15), waits(7)));
+    assert_eq!(phase, Born);
+    let again = |life: &Lifecycle, second| {
+        let text = serde_json::to_string(&life.record()).unwrap();
+        Lifecycle::restore(serde_json::from_str(&text).unwrap(), now(second))
+    };
+    let mut life = again(&again(&life, 20), 25);
+    assert_eq!(one(life.tell(now(30), waits(7))).0, Live, "nothing was added meanwhile");
+    let mut life = again(&life, 35);
+    let mut other = life.clone();
+    let (phase, same, value) = one(life.tell(now(45), waits(9)));
+    assert_eq!((phase, same), (Live, start));
+    assert_eq!(value, Value::Histogram(Histogram { zero: 9, ..Histogram::default() }));
+    // Counted anew by somebody who lost the totals.
+    assert_eq!(one(other.clone().tell(now(45), waits(3))).0, Born);
+    // Of one that is not described again only the count is known: an output that wants a histogram shows nothing.
+    assert!(matches!(one(other.tell(now(45), vec![])), (Ended, _, Value::Number(_))));
+    other.acknowledge(u64::MAX);
+    assert_eq!(one(other.tell(now(60), vec![])).0, Gone);
 }
 
 #[test]

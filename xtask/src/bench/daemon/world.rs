@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    bench::load,
+    bench::cgroup,
     shell::{self, Background},
 };
 
@@ -26,7 +26,7 @@ pub(super) struct World {
 impl World {
     /// All run when this returns.
     pub(super) fn new(cgroups: u32, busy: u32) -> Result<Self> {
-        let root = load::mount()?.join("wattrace-bench-daemon");
+        let root = cgroup::mount()?.join("wattrace-bench-daemon");
         create(&root)?;
         let mut world = Self { processes: Vec::new(), cgroups: vec![root.clone()] };
         for number in 0..cgroups {

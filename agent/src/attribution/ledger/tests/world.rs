@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*};
-use wattrace_common::sched::WorkKey;
+use wattrace_common::{sched::WorkKey, threads::State};
 
 use crate::{
     samples::{
-        CpuReading, Instant, Place, Reading, Scope, TimeReading, ZoneError, ZoneInfo, ZoneKey, ZoneKind, ZoneReading,
+        CpuReading, Instant, Place, Reading, Scope, ThreadsReading, TimeReading, ZoneError, ZoneInfo, ZoneKey,
+        ZoneKind, ZoneReading,
     },
     units::{Microjoules, Nanos, Watts},
 };
@@ -127,6 +128,8 @@ pub(super) fn floor_milliwatts(key: ZoneKey) -> u64 {
 pub(super) struct Truth {
     /// Nanoseconds by cgroup; 0: nobody.
     pub(super) cpu: BTreeMap<u64, u64>,
+    /// Nanoseconds its threads slept by cgroup: whoever ran once sleeps from then on.
+    pub(super) slept: BTreeMap<u64, u64>,
     /// Measured and idle µJ by zone.
     pub(super) energy: BTreeMap<ZoneKey, (u64, u64)>,
 }
@@ -153,8 +156,11 @@ pub(super) struct World {
     idle: [u64; CPUS],
     online: bool,
     times: BTreeMap<(usize, u64), u64>,
+    /// Totals of sleep, by cgroup.
+    slept: BTreeMap<u64, u64>,
     meters: Vec<(ZoneInfo, Meter)>,
     open_cpu: BTreeMap<u64, u64>,
+    open_sleep: BTreeMap<u64, u64>,
     truth: Truth,
 }
 
@@ -171,8 +177,10 @@ impl World {
             idle: [0; CPUS],
             online: true,
             times: BTreeMap::new(),
+            slept: BTreeMap::new(),
             meters: zones().into_iter().map(meter).collect(),
             open_cpu: BTreeMap::new(),
+            open_sleep: BTreeMap::new(),
             truth: Truth::default(),
         }
         .attached()
@@ -182,6 +190,7 @@ impl World {
     fn attached(mut self) -> Self {
         (self.busy, self.idle) = ([77, 0, 0, 0], [5; CPUS]);
         self.times = BTreeMap::from([((0, 1), 70)]);
+        self.slept = BTreeMap::from([(1, 40)]);
         self
     }
 
@@ -193,12 +202,17 @@ impl World {
         for idle in &mut self.idle {
             *idle += step.millis * MILLI;
         }
+        for (cgroup, slept) in &mut self.slept {
+            *slept += step.millis * MILLI;
+            *self.open_sleep.entry(*cgroup).or_default() += step.millis * MILLI;
+        }
         for Slice { cpu, cgroup, micros } in &step.slices {
             let nanos = micros * 1_000 + 7;
             self.busy[*cpu] += nanos;
             *self.open_cpu.entry(*cgroup).or_default() += nanos;
             if *cgroup > 0 {
                 *self.times.entry((*cpu, *cgroup)).or_default() += nanos;
+                self.slept.entry(*cgroup).or_default();
             }
         }
         for ((zone, meter), (milliwatts, fate)) in self.meters.iter_mut().zip(step.milliwatts.iter().zip(&step.fates)) {
@@ -232,12 +246,18 @@ impl World {
             shared: Nanos(*time / 3),
             comm: [0; 16],
         };
+        let slept = |(cgroup, slept): (&u64, &u64)| {
+            let mut threads = ThreadsReading { key: WorkKey::cgroup(*cgroup), ..ThreadsReading::default() };
+            threads.states[State::Sleeping as usize] = Nanos(*slept);
+            threads.now[State::Sleeping as usize] = 1;
+            threads
+        };
         Reading {
             at: self.now,
             cpus: (0..CPUS).map(cpu).collect(),
             times: self.times.iter().map(time).collect(),
             files: None,
-            threads: None,
+            threads: Some(self.slept.iter().map(slept).collect()),
         }
     }
 
@@ -260,12 +280,16 @@ impl World {
     /// The kernel forgets these cgroups' times: dead, or idle for long.
     pub(super) fn reclaim(&mut self, dead: impl Fn(u64) -> bool) {
         self.times.retain(|(_, cgroup), _| !dead(*cgroup));
+        self.slept.retain(|cgroup, _| !dead(*cgroup));
     }
 
     /// The interval ends: what is open is now booked.
     pub(super) fn close(&mut self) -> &Truth {
         for (cgroup, nanos) in std::mem::take(&mut self.open_cpu) {
             *self.truth.cpu.entry(cgroup).or_default() += nanos;
+        }
+        for (cgroup, nanos) in std::mem::take(&mut self.open_sleep) {
+            *self.truth.slept.entry(cgroup).or_default() += nanos;
         }
         for (zone, meter) in &mut self.meters {
             // A whole interval without a good read: what a later one tells is not booked.
@@ -284,6 +308,7 @@ impl World {
     /// The agent died: the open interval is booked nowhere, and its programs start from nothing.
     pub(super) fn restart(mut self) -> Self {
         self.open_cpu.clear();
+        self.open_sleep.clear();
         for (_, meter) in &mut self.meters {
             (meter.open, meter.last) = ((0, 0), None);
         }

@@ -9,7 +9,7 @@ use crate::{
         ledger::{Cgroup, Entry},
     },
     carbon::{footprint::footprint, intensity, operational::Pue},
-    samples::{OnCpu, Place, Scope, ZoneKey, zone::UnknownReason},
+    samples::{OnCpu, Place, Scope, ZoneKey, threads::ThreadUse, zone::UnknownReason},
     units::{Grams, MicroCpus, Watts},
 };
 
@@ -69,6 +69,7 @@ pub(super) struct Machine {
     pub(super) method: Method,
     pub(super) pressure: Vec<(Resource, Pressure)>,
     pub(super) waits: BTreeMap<Triplet, Pressure>,
+    pub(super) threads: Option<MachineThreads>,
 }
 
 /// What happens in an interval.
@@ -84,6 +85,8 @@ pub(super) struct Step {
     pub(super) nobody: u64,
     /// What each has reserved; empty: idle is the node's.
     pub(super) reserved: Vec<MicroCpus>,
+    /// What the threads of each did.
+    pub(super) threads: Option<ThreadUse>,
 }
 
 impl Step {
@@ -105,6 +108,7 @@ impl Machine {
             method: Method::CpuTime,
             pressure: Vec::new(),
             waits: BTreeMap::new(),
+            threads: None,
         }
     }
 
@@ -129,6 +133,7 @@ impl Machine {
             usage: &UsageSample { from, to, cpus: 2, busy: usage.busy, ..UsageSample::default() },
             attribution: &attribution,
             footprint: &footprint,
+            threads: self.threads,
             hardware: &hardware,
             ledger: &self.ledger,
             factors: &self.factors,
@@ -152,6 +157,7 @@ impl Machine {
             cgroup,
             cpu: OnCpu::new(Nanos(one + other), Nanos(if self.method == Method::CpuTime { 0 } else { one / 4 })),
             operational: *grams,
+            threads: step.threads.clone(),
         };
         // Whoever has reserved CPUs is there, whether anybody knows that it ran.
         let mut time = step.time.clone();
@@ -164,6 +170,7 @@ impl Machine {
             cgroup: None,
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
+            threads: None,
         };
         self.ledger.post(attribution, &entries, &nobody);
     }
@@ -191,7 +198,7 @@ fn usage(step: &Step) -> Usage {
 
 pub(super) fn busy() -> Step {
     let energy = vec![Some(90_000_000), Some(60_000_000), Some(15_000_000), Some(30_000_000), Some(200_000_000)];
-    Step { energy, time: vec![(1_000_000_000, 0); 5], live: vec![true; 5], nobody: 0, reserved: Vec::new() }
+    Step { energy, time: vec![(1_000_000_000, 0); 5], live: vec![true; 5], nobody: 0, ..Step::default() }
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -203,6 +210,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     strategy.prop_map(|(energy, time, live, nobody, reserved)| {
         // The dead do not run.
         let time = time.into_iter().zip(&live).map(|(time, live)| if *live { time } else { (0, 0) }).collect();
-        Step { energy, time, live, nobody, reserved }
+        Step { energy, time, live, nobody, reserved, threads: None }
     })
 }

@@ -1,11 +1,6 @@
 //! What is attached to the kernel during a window, and what the kernel says it ran.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::{
@@ -13,6 +8,7 @@ use aya::{
     programs::{BtfTracePoint, loaded_programs},
 };
 
+use super::contenders::Contender;
 use crate::shell::{self, Background};
 
 /// How long a tool may take to attach.
@@ -20,19 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// After attaching: what a tool does once is over.
 const SETTLE: Duration = Duration::from_millis(300);
-
-/// One of those that are compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Contender {
-    /// The benchmark alone.
-    Nothing,
-    /// A program that does nothing, on the same tracepoint.
-    Empty,
-    /// The agent, or another build of it.
-    Agent(PathBuf),
-    /// The tool of bcc that counts on-CPU time.
-    Cpudist,
-}
 
 /// A contender that is attached until it is dropped.
 pub(super) struct Attached {
@@ -60,14 +43,14 @@ pub(super) struct Runs {
     pub(super) time: u64,
 }
 
-impl Contender {
-    /// Attaches it; `empty` is the object of the program that does nothing.
-    pub(super) fn attach(&self, empty: &[u8]) -> Result<Attached> {
-        match self {
-            Self::Nothing => Ok(Attached { programs: BTreeSet::new(), _by: By::Nobody }),
-            Self::Empty => attach_empty(empty),
-            Self::Agent(path) => attach_tool(shell::command(path).args(["once", "--interval", "1day"])),
-            Self::Cpudist => attach_tool(&mut shell::command("cpudist")),
+/// Attaches a contender; `empty` is the object of the program that does nothing.
+pub(super) fn attach(contender: &Contender, empty: &[u8]) -> Result<Attached> {
+    match contender {
+        Contender::Nothing => Ok(Attached { programs: BTreeSet::new(), _by: By::Nobody }),
+        Contender::Empty => attach_empty(empty),
+        other => {
+            let mut command = other.command().with_context(|| format!("{} went away", other.title()))?;
+            attach_tool(&mut command)
         }
     }
 }
@@ -131,11 +114,6 @@ impl Attached {
         ensure!(found.len() == self.programs.len(), "a program went away while it was measured");
         Ok(found)
     }
-}
-
-/// Programs loaded by anybody, before a contender is attached.
-pub(super) fn loaded() -> usize {
-    loaded_programs().count()
 }
 
 /// Whether statistics are on for good, so that no window can be without.
