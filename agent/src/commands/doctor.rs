@@ -203,14 +203,17 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
         Err(error) => return finding(CHECK, Level::Failed, error.to_string()),
     };
     match &sources.sched {
-        Sched::Btf(programs) => match (&programs.cgroups, &programs.moves) {
-            (Ok(_), Ok(())) => finding(
+        Sched::Btf(programs) => match (&programs.cgroups, programs.shortcomings().next()) {
+            (Ok(_), None) => finding(
                 CHECK,
                 Level::Ok,
                 format!("loaded at level {}, attached, and it knows this process on every CPU", sources.level.name()),
             ),
             (Err(reason), _) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
-            (Ok(_), Err(reason)) => finding(CHECK, Level::Degraded, format!("loaded; {reason}")),
+            (Ok(_), Some(_)) => {
+                let all: Vec<&str> = programs.shortcomings().map(String::as_str).collect();
+                finding(CHECK, Level::Degraded, format!("loaded; {}", all.join("; ")))
+            }
         },
         Sched::Files(files) => {
             let level = if kernel_programs { Level::Degraded } else { Level::Note };

@@ -117,7 +117,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
             notes.extend(
                 short.map(|why| format!("cgroups that live shorter than the interval stay without a name: {why}")),
             );
-            notes.extend(programs.moves.as_ref().err().cloned());
+            notes.extend(programs.shortcomings().cloned());
             notes.extend(pipeline.sources.cgroups.as_ref().err().map(|why| format!("no cgroup names: {why}")));
         }
     }

@@ -45,7 +45,7 @@ pub struct Sources {
     /// Kernel memory of the kernel programs and their maps, which are as large as they will be; `None`: unknown, or
     /// there are none.
     pub kernel_memory: Option<Bytes>,
-    /// What kernel programs were to count of threads.
+    /// What kernel programs count of threads: what was asked for may not be had here.
     pub level: SchedLevel,
     finder: Option<Finder>,
     topology: Topology,
@@ -117,6 +117,8 @@ impl Sources {
         let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
         let (root, busy_before) = (root.to_owned(), BTreeMap::new());
         let has_siblings = topology.has_siblings();
+        let is_full = matches!(&sched, Sched::Btf(programs) if programs.threads.is_ok());
+        let level = if is_full { SchedLevel::Full } else { SchedLevel::Lean };
         Ok(Self { root, sched, cgroups, kernel_memory, level, finder, topology, has_siblings, places, busy_before, hz })
     }
 

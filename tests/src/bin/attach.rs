@@ -1,6 +1,6 @@
 //! Holds the kernel programs of one level attached until it is ended, for benches: the loader of the agent without the rest of it.
 //!
-//! `attach LEVEL` holds them; `attach LEVEL which` says the level that this build would load for it, and ends.
+//! `attach LEVEL`, which is `lean` or `full`.
 #![expect(clippy::disallowed_methods, reason = "it only waits to be ended")]
 
 use std::{path::Path, time::Duration};
@@ -15,34 +15,26 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [level, "which"] => println!("{}", loaded(level)?),
-        [level] => hold(level)?,
-        other => bail!("attach: `attach LEVEL [which]`, and not {other:?}"),
-    }
-    Ok(())
-}
-
-/// The level that is loaded where `level` is asked for. The loader knows one so far: whoever gives [`Machine`] a level
-/// answers with `level` here and sets it in [`machine`]. Benches say nothing of a level that another stands in for.
-fn loaded(level: &str) -> Result<&'static str> {
-    match level {
-        "lean" | "full" => Ok("lean"),
-        other => bail!("attach: no such level: {other}"),
+        ["lean"] => hold(false),
+        ["full"] => hold(true),
+        other => bail!("attach: `attach lean` or `attach full`, and not {other:?}"),
     }
 }
 
-fn hold(level: &str) -> Result<()> {
-    let machine = machine(level)?;
+fn hold(follows_threads: bool) -> Result<()> {
+    let machine = machine(follows_threads)?;
     let layouts = Layouts::load(&machine.btf).context("finding the kernel's fields")?;
-    let _programs = bpf::load(&layouts, &machine)?;
+    let programs = bpf::load(&layouts, &machine)?;
+    if let (true, Err(why)) = (follows_threads, &programs.threads) {
+        bail!("{why}");
+    }
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }
 }
 
 /// As the agent describes it.
-fn machine(level: &str) -> Result<Machine> {
-    loaded(level)?;
+fn machine(follows_threads: bool) -> Result<Machine> {
     let root = Path::new("/");
     let topology = topology::read(root).context("reading the CPUs")?;
     let mount = cgroupfs::mount(root).ok();
@@ -54,6 +46,8 @@ fn machine(level: &str) -> Result<Machine> {
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
+        follows_threads,
+        siblings: topology.siblings(),
         me: process::expected(root, mount.as_deref(), root_cgroup),
     })
 }

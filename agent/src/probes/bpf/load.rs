@@ -67,6 +67,8 @@ pub struct Programs {
     pub threads: Result<ThreadMaps, String>,
     /// Whether waits for a CPU after being woken are told; if not, why, and what follows.
     pub waits: Result<(), String>,
+    /// Whether threads were to be followed off the CPU.
+    is_full_wanted: bool,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -156,10 +158,16 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         Err(error) => Err(error.to_string()),
     };
     let me = Me { cgroup: None, ..machine.me };
-    Ok(Programs { times, cgroups, moves, threads, waits, me, ebpf })
+    Ok(Programs { times, cgroups, moves, threads, waits, is_full_wanted: machine.follows_threads, me, ebpf })
 }
 
 impl Programs {
+    /// What is not counted although it was asked for: in sentences, what follows among them.
+    pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
+        let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
+        self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err())
+    }
+
     /// How full the maps are whose room may run out.
     pub fn fills(&self) -> Vec<Fill> {
         let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));

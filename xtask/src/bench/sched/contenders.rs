@@ -35,13 +35,6 @@ pub(super) enum Contender {
     Empty,
     /// One with a name.
     Named(Named),
-    /// A level that this build does not have: another is attached in its place, and no goal is held against it.
-    StandIn {
-        /// What was asked for.
-        level: Named,
-        /// What is attached.
-        loaded: String,
-    },
     /// Another build of the agent.
     Agent(PathBuf),
 }
@@ -76,7 +69,6 @@ impl Contender {
             Self::Nothing => "nothing".to_owned(),
             Self::Empty => "an empty program".to_owned(),
             Self::Named(named) => named.title().to_owned(),
-            Self::StandIn { level, loaded } => format!("NOT {}: {loaded} in its place", level.title()),
             Self::Agent(path) => path.display().to_string(),
         }
     }
@@ -91,7 +83,7 @@ impl Contender {
         let mut command = match self {
             Self::Nothing | Self::Empty => return None,
             Self::Named(named) if !named.is_level() => shell::command(shell::find_program(named.program())?),
-            Self::Named(level) | Self::StandIn { level, .. } => return Some(holder(*level)),
+            Self::Named(level) => return Some(holder(*level)),
             Self::Agent(path) => shell::command(path),
         };
         match self {
@@ -128,10 +120,7 @@ pub(super) fn list(args: &Args) -> Result<Vec<Contender>> {
 
 /// `None` for a tool that is not installed, unless it was asked for.
 fn found(named: Named, is_asked_for: bool) -> Result<Option<Contender>> {
-    if named.is_level() {
-        return level(named).map(Some);
-    }
-    if shell::has_program(named.program()) {
+    if named.is_level() || shell::has_program(named.program()) {
         return Ok(Some(Contender::Named(named)));
     }
     let missing = format!("there is no `{}`: install the Debian package libbpf-tools", named.program());
@@ -142,26 +131,9 @@ fn found(named: Named, is_asked_for: bool) -> Result<Option<Contender>> {
     Ok(None)
 }
 
-fn level(level: Named) -> Result<Contender> {
-    let loaded = shell::output(holder(level).arg("which"))?.trim().to_owned();
-    if loaded == level.title() {
-        return Ok(Contender::Named(level));
-    }
-    shell::progress(format_args!("bench: this build has no {}: {loaded} stands in for it", level.title()));
-    Ok(Contender::StandIn { level, loaded })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stand_in_is_not_taken_for_what_it_stands_for() {
-        let full = Contender::StandIn { level: Named::Full, loaded: "lean".to_owned() };
-        assert_eq!(full.title(), "NOT full: lean in its place");
-        assert_ne!(full, Contender::Named(Named::Full));
-        assert!(!full.is_tool());
-    }
 
     #[test]
     fn a_tool_is_called_by_its_name_with_its_options() {

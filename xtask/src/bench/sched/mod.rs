@@ -67,8 +67,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let built = ["-p", "wattrace-tests", "--bin", "attach", "--bin", "switches"];
     shell::run(shell::cargo().args(["build", "--release"]).args(built))?;
     let contenders = contenders::list(args)?;
-    let stands_in = contenders.iter().any(|contender| matches!(contender, Contender::StandIn { .. }));
-    ensure!(!(args.write && stands_in), "no page is written while one level stands in for another: leave out --write");
     let empty = ebpf::build_empty()?;
     let machine = page::machine()?;
     let tables = places.into_iter().map(|place| measure(place, &contenders, &empty, args));
