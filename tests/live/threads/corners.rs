@@ -20,7 +20,7 @@ fn idle_kernel_threads_are_not_uninterruptible() {
     let blocked = ours.state(State::Uninterruptible);
     println!("{threads} kernel threads: uninterruptible {blocked} s, now {:?}", ours.now);
     // Those that did something in the window were seen; of them nearly all wait for the next thing to do.
-    assert!(ours.threads(State::Sleeping) >= 5, "some have been seen: {:?}", ours.now);
+    assert!(ours.threads(State::Sleeping) >= 2, "some have been seen: {:?}", ours.now);
     assert!(blocked <= threads as f64 * ours.wall * 0.02 + 0.05, "{blocked} s of {threads} threads");
     assert!(ours.threads(State::Uninterruptible) <= 1 + threads / 20, "{:?}", ours.now);
 }

@@ -31,10 +31,11 @@ fn main() -> Result<()> {
     let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
     let label = words.pop_if(|word| word.starts_with("of="));
     let stays = words.pop_if(|word| *word == "stay").is_some();
+    let is_option = |word: &mut &str| PREPARATIONS.iter().any(|(option, _)| word.starts_with(option));
+    let options: Vec<&str> = std::iter::from_fn(|| words.pop_if(is_option)).collect();
     for (option, prepare) in PREPARATIONS {
-        if let Some(value) = words.last().and_then(|word| word.strip_prefix(option)) {
+        for value in options.iter().filter_map(|word| word.strip_prefix(option)) {
             prepare(value)?;
-            words.pop();
         }
     }
     if words.first() != Some(&"now") {
@@ -63,8 +64,8 @@ fn main() -> Result<()> {
 
 type Prepare = fn(&str) -> Result<()>;
 
-/// How and where it runs: what an option says, and what it does. They stand in this order from the last one on.
-const PREPARATIONS: [(&str, Prepare); 3] = [("class=", class), ("pin=", pin), ("in=", join)];
+/// How and where it runs: what an option says, and what it does, in this order: a cgroup may undo what was pinned before.
+const PREPARATIONS: [(&str, Prepare); 3] = [("class=", class), ("in=", join), ("pin=", pin)];
 
 /// Another program does it, before this one is in its cgroup.
 fn class(name: &str) -> Result<()> {
