@@ -19,3 +19,4 @@ mod moves;
 mod reserved;
 mod sched;
 mod support;
+mod threads;

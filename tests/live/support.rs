@@ -108,6 +108,13 @@ impl Load {
         ready
     }
 
+    /// In the cgroup before it says `ready`, so that nothing of it is booked elsewhere. `how` are options of the load, `pin=0`.
+    pub fn born_in(cgroup: &Cgroup, load: &[&str], how: &[&str]) -> Self {
+        let home = format!("in={}", cgroup.path.display());
+        let label = format!("of={}", cgroup.name);
+        Self::new(&[load, &[home.as_str()], how, &[label.as_str()]].concat())
+    }
+
     pub fn new(load: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_burn"));
         let mut child = command.args(load).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -122,6 +129,11 @@ impl Load {
 
     pub fn go(&mut self) {
         self.child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+
+    /// Goes on, and can be told more later.
+    pub fn tell(&mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     }
 
     /// Waits for a line that the load prints.

@@ -78,7 +78,7 @@ pub struct Programs {
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
-    ebpf: Ebpf,
+    _ebpf: Ebpf,
 }
 
 /// Why there is no measurement by kernel programs.
@@ -174,7 +174,7 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         descriptors,
         is_full_wanted: machine.follows_threads,
         me,
-        ebpf,
+        _ebpf: ebpf,
     })
 }
 

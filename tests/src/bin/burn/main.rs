@@ -2,8 +2,10 @@
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
-//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`. A last argument `of=NAME` is a label: it changes
-//! nothing, and is in the command line of its children too, for tools that know a process by that alone.
+//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` has. A last argument `of=NAME` is
+//! a label: it changes nothing, and is in the command line of its children too, for tools that know a process by that alone.
+//! Before that, `class=fifo` or `class=deadline`, `pin=CPU`, `in=CGROUP` say how and where it runs before it says `ready`, and
+//! `stay` that it says `done` and waits for one more line before it ends.
 #![expect(clippy::disallowed_methods, reason = "it is a clock-driven load, not the agent")]
 
 use std::{
@@ -19,6 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod offcpu;
+
 use anyhow::{Context, Result, bail};
 use rustix::time::ClockId;
 
@@ -26,6 +30,14 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
     let label = words.pop_if(|word| word.starts_with("of="));
+    let stays = words.pop_if(|word| *word == "stay").is_some();
+    let is_option = |word: &mut &str| PREPARATIONS.iter().any(|(option, _)| word.starts_with(option));
+    let options: Vec<&str> = std::iter::from_fn(|| words.pop_if(is_option)).collect();
+    for (option, prepare) in PREPARATIONS {
+        for value in options.iter().filter_map(|word| word.strip_prefix(option)) {
+            prepare(value)?;
+        }
+    }
     if words.first() != Some(&"now") {
         println!("ready");
         io::stdout().flush()?;
@@ -40,9 +52,44 @@ fn main() -> Result<()> {
         ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
         ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
-        other => bail!("burn: no such load: {other:?}"),
+        other => offcpu::load(other)?,
+    }
+    if stays {
+        println!("done");
+        io::stdout().flush()?;
+        io::stdin().read_line(&mut String::new())?;
     }
     Ok(())
+}
+
+type Prepare = fn(&str) -> Result<()>;
+
+/// How and where it runs: what an option says, and what it does, in this order: a cgroup may undo what was pinned before.
+const PREPARATIONS: [(&str, Prepare); 3] = [("class=", class), ("in=", join), ("pin=", pin)];
+
+/// Another program does it, before this one is in its cgroup.
+fn class(name: &str) -> Result<()> {
+    let words: &[&str] = match name {
+        "fifo" => return become_fifo(&[]),
+        "deadline" => &["--sched-runtime", "5000000", "--sched-deadline", "10000000", "--sched-period", "10000000"],
+        other => bail!("burn: no such class: {other}"),
+    };
+    let myself = std::process::id().to_string();
+    let status = Command::new("chrt").arg("--deadline").args(words).args(["--pid", "0", &myself]).status();
+    if !status.context("chrt (package util-linux)")?.success() {
+        bail!("SCHED_DEADLINE was refused");
+    }
+    Ok(())
+}
+
+fn pin(cpu: &str) -> Result<()> {
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(cpu.parse()?);
+    rustix::thread::sched_setaffinity(None, &only).context("pinning")
+}
+
+fn join(cgroup: &str) -> Result<()> {
+    fs::write(format!("{cgroup}/cgroup.procs"), "0").context("moving itself")
 }
 
 fn seconds_of(text: &str) -> Result<Duration> {
@@ -58,9 +105,7 @@ fn spin(span: Duration) {
 
 /// Spins where nothing of normal priority can take the CPU away.
 fn fifo(cpu: usize, span: Duration) -> Result<()> {
-    let mut only = rustix::thread::CpuSet::new();
-    only.set(cpu);
-    rustix::thread::sched_setaffinity(None, &only).context("pinning")?;
+    pin(&cpu.to_string())?;
     become_fifo(&[])?;
     println!("spinning");
     io::stdout().flush()?;

@@ -1,0 +1,16 @@
+//! Where threads are while they are off the CPU, against what the kernel and the loads themselves say of it.
+//!
+//! Most loads are asleep at both readings: then nothing of theirs is open but that sleep, and the scheduler's own account of
+//! them (`schedstat`, `status`) stands still.
+
+mod bcc;
+mod births;
+mod corners;
+mod disk;
+mod hotplug;
+mod moved;
+mod places;
+mod probe;
+mod shares;
+mod sleeps;
+mod truth;
