@@ -19,7 +19,7 @@ use super::{
 /// Seconds that the Collector is away, and room for what waits: less than that will be, so that snapshots are thinned out.
 /// The full form is asked for by the variable.
 fn form() -> (usize, &'static str) {
-    if wattrace_tests::is_long() { (30, "16MiB") } else { (10, "4MiB") }
+    if wattrace_tests::is_long() { (30, "64MiB") } else { (10, "16MiB") }
 }
 
 /// The waits between retries grow to a minute.

@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use wattrace::{attribution::ledger::Account, pipeline::state::Saved};
+use wattrace::{attribution::ledger::Account, pipeline::state::Saved, telemetry::lifecycle::SeriesRecord};
+use wattrace_common::threads::STATES;
 
 use super::received::{Key, Life, key};
 
@@ -86,8 +87,21 @@ pub(super) fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
         if !account.energy.is_empty() {
             tell("carbon", &["operational"], account.operational.0);
         }
+        if let Some(threads) = &account.threads {
+            tell("thread.time", &["running"], threads.running.seconds());
+            for (state, time) in STATES.iter().zip(threads.states) {
+                tell("thread.time", &[state.name()], time.seconds());
+            }
+            tell("context_switches", &["voluntary"], threads.voluntary as f64);
+            tell("context_switches", &["involuntary"], threads.involuntary as f64);
+        }
     }
     told
+}
+
+/// Whether a series is a number and no histogram.
+pub(super) fn is_sum(series: &SeriesRecord) -> bool {
+    !series.metric.ends_with(".duration")
 }
 
 /// The last value of every series of node and workloads that was ever in a state.
@@ -101,7 +115,7 @@ impl Kept {
     /// Of workloads the ledger's value is taken; the series only say since when it counts.
     pub(super) fn take(&mut self, saved: Saved) {
         let mut told = ledger(&saved);
-        for series in saved.telemetry.lifecycle.series {
+        for series in saved.telemetry.lifecycle.series.into_iter().filter(is_sum) {
             let key = key(&series.id, &series.metric, &series.attributes);
             let value = if series.metric.starts_with("wattrace.workload.") {
                 told.remove(&key).unwrap_or_else(|| panic!("{key:?} is a series without an account"))
