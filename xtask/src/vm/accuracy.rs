@@ -161,11 +161,15 @@ impl Suite {
         filters.is_empty() || filters.iter().any(|filter| is_for_threads(filter) == self.has_threads)
     }
 
-    /// What picks its scenarios.
+    /// What picks its scenarios: the filters that are for them, or all.
     fn arguments(&self, filters: &[String]) -> Vec<String> {
-        let own: &[&str] = if self.has_threads { &[THREADS] } else { &["--skip", THREADS] };
-        let filters = filters.iter().filter(|_| !self.has_threads).cloned();
-        filters.chain(own.iter().map(ToString::to_string)).collect()
+        let own = filters.iter().filter(|filter| filter.contains(THREADS) == self.has_threads).cloned();
+        let own: Vec<String> = own.collect();
+        match (self.has_threads, own.is_empty()) {
+            (true, true) => vec![THREADS.to_owned()],
+            (true, false) => own,
+            (false, _) => own.into_iter().chain(["--skip", THREADS].map(str::to_owned)).collect(),
+        }
     }
 }
 

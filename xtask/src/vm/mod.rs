@@ -42,12 +42,14 @@ const SHORT_LIVE: [&str; 8] = [
     "daemon::clock::",
     "daemon::signals::sigterm_delivers",
 ];
-const SHORT_ACCURACY: [&str; 5] = [
+const SHORT_ACCURACY: [&str; 7] = [
     "two_spinners_on_priced_sockets",
     "many_short_processes",
     "bursts_of_10_ms",
     "a_zone_that_starts_again",
     "an_agent_that_is_killed_and",
+    "smt::siblings_as_the_agent_takes_them",
+    "smt::two_spinners_on_cores_of_their_own",
 ];
 
 /// Run a suite of tests in virtual machines, on other kernels
