@@ -122,10 +122,17 @@ impl Values {
                     self.constant(insn)?;
                     high.map_or(Ok(false), |high| self.constant(high))?;
                 }
-                MOV64 | MOV32 if self.constant(insn)? => insn[0] = MOV32,
+                MOV64 | MOV32 => self.constant_of_move(insn)?,
                 op if op & LOAD_MASK == LOAD => self.offset(insn)?,
                 _ => {}
             }
+        }
+        Ok(())
+    }
+
+    fn constant_of_move(&self, insn: &mut [u8; INSN]) -> Result<(), FreezeError> {
+        if self.constant(insn)? {
+            insn[0] = MOV32;
         }
         Ok(())
     }
