@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod cost;
+pub mod frozen;
 pub mod histogram;
 pub mod layout;
 pub mod limits;

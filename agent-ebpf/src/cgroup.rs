@@ -44,7 +44,7 @@ fn measured(ctx: &BtfTracePointContext, program: Program, change: Change) {
 fn report(ctx: &BtfTracePointContext, cpu: u32, program: Program, change: Change) {
     let cgroup = Kptr::from_arg(ctx.arg(0));
     // Ids of a version 1 hierarchy are numbered on their own and collide with ours.
-    if cgroup.follow(&CGROUP_ROOT).read::<u32>(&CGROUP_ROOT_HIERARCHY_ID) != 0 {
+    if cgroup.follow(&CGROUP_ROOT).read::<u32, _>(&CGROUP_ROOT_HIERARCHY_ID) != 0 {
         return;
     }
     let Some(event) = SCRATCH.get_ptr_mut(0) else { return };

@@ -1,16 +1,12 @@
 //! Timing the programs by themselves.
 
-use aya_ebpf::{Global, helpers::bpf_ktime_get_ns};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use wattrace_common::{
     cost::{Cost, LONGEST_SAMPLE, is_sampled},
     loss::Program,
 };
 
-use crate::maps::COSTS;
-
-/// 0 takes all timing out of the programs: what depends on it is dead code to the verifier.
-#[unsafe(no_mangle)]
-pub static TIME_RUNS: Global<u32> = Global::new(1);
+use crate::{kernel::TIME_RUNS, maps::COSTS};
 
 /// Since when a run is timed; 0: it is not.
 ///

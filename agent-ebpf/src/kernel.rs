@@ -4,107 +4,91 @@
 //! verifier sees constants and checks each access against the same BTF, so an offset that does not
 //! lead to a member of that size is refused at load.
 
-use aya_ebpf::{Global, helpers::bpf_probe_read_kernel};
+use core::arch::asm;
 
-/// Declares offsets that the loader overrides by name.
-macro_rules! offsets {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => { $(
-        $(#[$doc])*
-        #[unsafe(no_mangle)]
-        pub static $name: Global<u32> = Global::new(0);
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+use wattrace_common::frozen::{CONSTANT, Frozen, OFFSET};
+
+/// The value of that number, which the loader knows.
+pub struct Value<const NUMBER: u8>;
+
+/// Names the values as the programs do.
+macro_rules! values {
+    ($($name:ident = $frozen:ident),* $(,)?) => { $(
+        pub const $name: Value<{ Frozen::$frozen as u8 }> = Value;
     )* };
 }
 
-offsets! {
-    TASK_PID,
-    TASK_TGID,
-    TASK_FLAGS,
-    TASK_COMM,
-    TASK_START_BOOTTIME,
-    TASK_GROUP_LEADER,
-    TASK_CGROUPS,
-    /// `se.cfs_rq` of `task_struct`.
-    TASK_CFS_RQ,
-    CFS_RQ_RQ,
-    RQ_CLOCK,
-    /// `sched_info.last_arrival` of `task_struct`.
-    TASK_LAST_ARRIVAL,
-    /// `se.sum_exec_runtime` of `task_struct`.
-    TASK_SUM_EXEC_RUNTIME,
-    /// `se.prev_sum_exec_runtime` of `task_struct`: the former, when the task was last switched in.
-    TASK_PREV_SUM_EXEC_RUNTIME,
-    /// `prio` of `task_struct`: below 100 the task is not of the fair class.
-    TASK_PRIO,
-    RQ_NR_SWITCHES,
-    TASK_STATE,
-    /// Byte of `task_struct` that holds `in_iowait`.
-    TASK_IN_IOWAIT,
-    /// `sched_info.run_delay` of `task_struct`.
-    TASK_RUN_DELAY,
-    /// `sched_info.last_queued` of `task_struct`.
-    TASK_LAST_QUEUED,
-    CSS_SET_DFL_CGRP,
-    CGROUP_KN,
-    CGROUP_ROOT,
-    CGROUP_ROOT_HIERARCHY_ID,
-    KERNFS_NODE_ID,
+values! {
+    TASK_PID = TaskPid,
+    TASK_TGID = TaskTgid,
+    TASK_FLAGS = TaskFlags,
+    TASK_COMM = TaskComm,
+    TASK_COMM_REST = TaskCommRest,
+    TASK_START_BOOTTIME = TaskStartBoottime,
+    TASK_GROUP_LEADER = TaskGroupLeader,
+    TASK_CGROUPS = TaskCgroups,
+    TASK_CFS_RQ = TaskCfsRq,
+    CFS_RQ_RQ = CfsRqRq,
+    RQ_CLOCK = RqClock,
+    TASK_LAST_ARRIVAL = TaskLastArrival,
+    TASK_SUM_EXEC_RUNTIME = TaskSumExecRuntime,
+    TASK_PREV_SUM_EXEC_RUNTIME = TaskPrevSumExecRuntime,
+    TASK_PRIO = TaskPrio,
+    RQ_NR_SWITCHES = RqNrSwitches,
+    TASK_STATE = TaskState,
+    TASK_IN_IOWAIT = TaskInIowait,
+    TASK_RUN_DELAY = TaskRunDelay,
+    TASK_LAST_QUEUED = TaskLastQueued,
+    CSS_SET_DFL_CGRP = CssSetDflCgrp,
+    CGROUP_KN = CgroupKn,
+    CGROUP_ROOT = CgroupRoot,
+    CGROUP_ROOT_HIERARCHY_ID = CgroupRootHierarchyId,
+    KERNFS_NODE_ID = KernfsNodeId,
+    TIME_RUNS = TimeRuns,
+    HAVE_RQ_CLOCK = HaveRqClock,
+    HAVE_LAST_ARRIVAL = HaveLastArrival,
+    HAVE_STINTS = HaveStints,
+    HAVE_NR_SWITCHES = HaveNrSwitches,
+    HAVE_MOVES = HaveMoves,
+    HAVE_SMT = HaveSmt,
+    HAVE_THREADS = HaveThreads,
+    HAVE_QUEUED = HaveQueued,
+    SWITCH_ARGS = SwitchArgs,
+    STATE_BYTES = StateBytes,
+    IN_IOWAIT_MASK = InIowaitMask,
+    STRIPES = Stripes,
+    POSSIBLE_CPUS = PossibleCpus,
 }
 
-/// 1 where the run-queue clock can be reached; else the programs read the monotonic clock.
-#[unsafe(no_mangle)]
-pub static HAVE_RQ_CLOCK: Global<u32> = Global::new(0);
-
-/// 1 where `sched_info.last_arrival` exists.
-#[unsafe(no_mangle)]
-pub static HAVE_LAST_ARRIVAL: Global<u32> = Global::new(0);
-
-/// 1 where a task that left can be asked for its last stint: the fields exist and kernel memory may be copied.
-#[unsafe(no_mangle)]
-pub static HAVE_STINTS: Global<u32> = Global::new(0);
-
-/// 1 where `rq.nr_switches` exists (and the run queue can be reached).
-#[unsafe(no_mangle)]
-pub static HAVE_NR_SWITCHES: Global<u32> = Global::new(0);
-
-/// 1 where moves of running tasks are told.
-#[unsafe(no_mangle)]
-pub static HAVE_MOVES: Global<u32> = Global::new(0);
-
-/// 1 where a core has two threads.
-#[unsafe(no_mangle)]
-pub static HAVE_SMT: Global<u32> = Global::new(0);
-
-/// 1 where threads are followed off the CPU.
-#[unsafe(no_mangle)]
-pub static HAVE_THREADS: Global<u32> = Global::new(0);
-
-/// 1 where the scheduler says when a task began to wait for a CPU.
-#[unsafe(no_mangle)]
-pub static HAVE_QUEUED: Global<u32> = Global::new(0);
-
-/// Arguments of `sched_switch`: the fourth is the state of the task that leaves.
-#[unsafe(no_mangle)]
-pub static SWITCH_ARGS: Global<u32> = Global::new(3);
-
-/// Bytes of a task's state.
-#[unsafe(no_mangle)]
-pub static STATE_BYTES: Global<u32> = Global::new(4);
-
-/// Bit of [`TASK_IN_IOWAIT`].
-#[unsafe(no_mangle)]
-pub static IN_IOWAIT_MASK: Global<u32> = Global::new(0);
-
-/// CPUs that write to histograms of their own. A power of two.
-#[unsafe(no_mangle)]
-pub static STRIPES: Global<u32> = Global::new(1);
-
-/// CPUs that may ever be there.
-#[unsafe(no_mangle)]
-pub static POSSIBLE_CPUS: Global<u32> = Global::new(0);
+impl<const NUMBER: u8> Value<NUMBER> {
+    /// As a number.
+    #[inline(always)]
+    pub fn load(&self) -> u64 {
+        let value: u64;
+        // SAFETY: of registers only. The loader puts the value in the placeholder's place.
+        unsafe {
+            asm!("{0} = {1}", lateout(reg) value, const CONSTANT + NUMBER as i32, options(pure, nomem, nostack));
+        }
+        value
+    }
+}
 
 /// Cgroup id of the root of the unified hierarchy.
-#[unsafe(no_mangle)]
-pub static ROOT_CGROUP: Global<u64> = Global::new(1);
+#[inline(always)]
+pub fn root_cgroup() -> u64 {
+    let value: u64;
+    // SAFETY: as in [`Value::load`]; both halves are its own placeholders.
+    unsafe {
+        asm!(
+            "{0} = {1} ll",
+            lateout(reg) value,
+            const (CONSTANT as i64 + Frozen::RootCgroupHigh as i64) << 32 | (CONSTANT as i64 + Frozen::RootCgroupLow as i64),
+            options(pure, nomem, nostack)
+        );
+    }
+    value
+}
 
 /// A pointer to a kernel object of the BTF type that the path to it implies.
 #[derive(Clone, Copy)]
@@ -120,21 +104,14 @@ impl Kptr {
 
     /// Reads the field at a frozen offset.
     #[inline(always)]
-    pub fn read<T: Copy>(self, offset: &Global<u32>) -> T {
-        self.read_at(offset.load())
-    }
-
-    #[inline(always)]
-    fn read_at<T: Copy>(self, offset: u32) -> T {
-        // SAFETY: the verifier has proven `self.0` to be a BTF pointer and `offset` a member of its
-        // type; a fault in the read is caught by the kernel and yields zero.
-        unsafe { core::ptr::read_volatile(self.0.add(offset as usize).cast::<T>()) }
+    pub fn read<T: Field, const NUMBER: u8>(self, offset: &Value<NUMBER>) -> T {
+        T::read(self.0, offset)
     }
 
     /// Follows a pointer field.
     #[inline(always)]
-    pub fn follow(self, offset: &Global<u32>) -> Self {
-        Self(self.read(offset))
+    pub fn follow<const NUMBER: u8>(self, offset: &Value<NUMBER>) -> Self {
+        Self::from_word(self.read(offset))
     }
 
     /// The address as a number, to be kept until [`Kptr::from_word`].
@@ -151,7 +128,7 @@ impl Kptr {
 
     /// Copies a field of an object that may be gone.
     #[inline(always)]
-    pub fn copy<T: Copy>(self, offset: &Global<u32>) -> Option<T> {
+    pub fn copy<T: Copy, const NUMBER: u8>(self, offset: &Value<NUMBER>) -> Option<T> {
         // SAFETY: the helper checks the address and fails on one that cannot be read.
         unsafe { bpf_probe_read_kernel(self.0.wrapping_add(offset.load() as usize).cast::<T>()) }.ok()
     }
@@ -159,10 +136,42 @@ impl Kptr {
     /// Reads a 16-byte `comm`, as two words.
     #[inline(always)]
     pub fn comm(self) -> [u64; 2] {
-        let offset = TASK_COMM.load();
-        [self.read_at(offset), self.read_at(offset + 8)]
+        [self.read(&TASK_COMM), self.read(&TASK_COMM_REST)]
     }
 }
+
+/// What a field may hold.
+pub trait Field: Copy {
+    /// The field at a frozen offset, in one instruction.
+    fn read<const NUMBER: u8>(object: *const u8, offset: &Value<NUMBER>) -> Self;
+}
+
+macro_rules! fields {
+    ($($of:ty: $load:literal, $most:expr);*) => { $(
+        impl Field for $of {
+            #[inline(always)]
+            fn read<const NUMBER: u8>(object: *const u8, _: &Value<NUMBER>) -> Self {
+                let word: u64;
+                // SAFETY: the verifier has proven `object` to be a BTF pointer and the offset a member of its
+                // type; a fault in the read is caught by the kernel and yields zero.
+                unsafe {
+                    asm!(
+                        concat!("{0} = *(", $load, " *)({1} + {2})"),
+                        lateout(reg) word,
+                        in(reg) object,
+                        const OFFSET + NUMBER as i16,
+                        options(readonly, nostack)
+                    );
+                }
+                // SAFETY: the load fills the upper bits with zeros.
+                unsafe { core::hint::assert_unchecked(word <= $most) };
+                word as Self
+            }
+        }
+    )* };
+}
+
+fields!(u8: "u8", u8::MAX as u64; u32: "u32", u32::MAX as u64; i32: "u32", u32::MAX as u64; u64: "u64", u64::MAX);
 
 /// Id of the kernfs node of a cgroup.
 #[inline(always)]

@@ -35,15 +35,15 @@ pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     cost::count_run(cpu, Program::CgroupAttach);
     let cgroup = Kptr::from_arg(ctx.arg(0));
     // Ids of a version 1 hierarchy are numbered on their own, and nothing is billed by them.
-    if cgroup.follow(&CGROUP_ROOT).read::<u32>(&CGROUP_ROOT_HIERARCHY_ID) == 0 {
+    if cgroup.follow(&CGROUP_ROOT).read::<u32, _>(&CGROUP_ROOT_HIERARCHY_ID) == 0 {
         let task = Kptr::from_arg(ctx.arg(2));
         let is_whole = ctx.arg::<u64>(3) & 0xff != 0;
         let moved = Moved {
-            tgid: u64::from(task.read::<u32>(&TASK_TGID)),
-            pid: if is_whole { 0 } else { u64::from(task.read::<u32>(&TASK_PID)) },
+            tgid: u64::from(task.read::<u32, _>(&TASK_TGID)),
+            pid: if is_whole { 0 } else { u64::from(task.read::<u32, _>(&TASK_PID)) },
             key: key_in(task, cgroup_id(cgroup)).0,
         };
-        for of in 0..POSSIBLE_CPUS.load() {
+        for of in 0..POSSIBLE_CPUS.load() as u32 {
             moved.tell(of, cpu);
         }
     }

@@ -168,7 +168,7 @@ fn rest_of(slot: &CpuSlot) -> (WorkKey, u64) {
 #[inline(always)]
 fn unreported_switch(slot: &mut CpuSlot, run_queue: &RunQueue, prev: Kptr) -> bool {
     if HAVE_NR_SWITCHES.load() == 0 {
-        return slot.pid != u64::from(prev.read::<u32>(&TASK_PID));
+        return slot.pid != u64::from(prev.read::<u32, _>(&TASK_PID));
     }
     let expected = slot.switches + 1;
     publish(&mut slot.switches, run_queue.switches);
@@ -225,14 +225,14 @@ fn departure(slot: &CpuSlot, now: u64) -> u64 {
 /// the scheduler's account of this one tells.
 #[inline(always)]
 fn arrival(task: Kptr, last: u64, now: u64) -> u64 {
-    if task.read::<u32>(&TASK_PID) == 0 {
+    if task.read::<u32, _>(&TASK_PID) == 0 {
         return if HAVE_STINTS.load() == 1 { now } else { UNTOLD };
     }
     let stamp = if HAVE_LAST_ARRIVAL.load() == 1 { task.read(&TASK_LAST_ARRIVAL) } else { 0 };
     if stamp >= last && stamp <= now {
         return stamp;
     }
-    if HAVE_STINTS.load() == 0 || task.read::<i32>(&TASK_PRIO) < FAIR {
+    if HAVE_STINTS.load() == 0 || task.read::<i32, _>(&TASK_PRIO) < FAIR {
         return UNTOLD;
     }
     let (total, before): (u64, u64) = (task.read(&TASK_SUM_EXEC_RUNTIME), task.read(&TASK_PREV_SUM_EXEC_RUNTIME));
@@ -250,7 +250,7 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
     publish(&mut slot.key, key.0);
     publish(&mut slot.pid, u64::from(pid));
     if HAVE_MOVES.load() == 1 {
-        publish(&mut slot.tgid, u64::from(next.read::<u32>(&TASK_TGID)));
+        publish(&mut slot.tgid, u64::from(next.read::<u32, _>(&TASK_TGID)));
     }
     if HAVE_STINTS.load() == 1 {
         publish(&mut slot.task, next.word());
@@ -288,10 +288,10 @@ pub fn key_of(task: Kptr, pid: u32) -> WorkKey {
 /// Whose time it is while a task runs in the cgroup `id`.
 #[inline(always)]
 pub fn key_in(task: Kptr, id: u64) -> WorkKey {
-    if id != ROOT_CGROUP.load() {
+    if id != root_cgroup() {
         return WorkKey::cgroup(id);
     }
-    if task.read::<u32>(&TASK_FLAGS) & PF_KTHREAD != 0 {
+    if task.read::<u32, _>(&TASK_FLAGS) & PF_KTHREAD != 0 {
         return WorkKey::KERNEL;
     }
     let leader = task.follow(&TASK_GROUP_LEADER);

@@ -177,7 +177,7 @@ pub fn name_new(cpu: u32, process: u64, task: Kptr) {
 
 #[inline(always)]
 fn is_leader(task: Kptr) -> bool {
-    task.read::<u32>(&TASK_PID) == task.read::<u32>(&TASK_TGID)
+    task.read::<u32, _>(&TASK_PID) == task.read::<u32, _>(&TASK_TGID)
 }
 
 #[inline(always)]

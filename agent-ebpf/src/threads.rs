@@ -86,13 +86,13 @@ fn state_of(ctx: &BtfTracePointContext, prev: Kptr) -> u32 {
     if SWITCH_ARGS.load() >= 4 {
         return ctx.arg::<u64>(3) as u32;
     }
-    if STATE_BYTES.load() == 8 { prev.read::<u64>(&TASK_STATE) as u32 } else { prev.read(&TASK_STATE) }
+    if STATE_BYTES.load() == 8 { prev.read::<u64, _>(&TASK_STATE) as u32 } else { prev.read(&TASK_STATE) }
 }
 
 /// What a task waits for that is not to run.
 #[inline(always)]
 fn blocked(state: u32, task: Kptr) -> State {
-    if u32::from(task.read::<u8>(&TASK_IN_IOWAIT)) & IN_IOWAIT_MASK.load() != 0 {
+    if u32::from(task.read::<u8, _>(&TASK_IN_IOWAIT)) & IN_IOWAIT_MASK.load() as u32 != 0 {
         return State::IoWait;
     }
     if state & STOPPED_OR_TRACED != 0 {
@@ -155,7 +155,7 @@ pub fn switch_in(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr, pid: u32, k
     }
     let mut waited = 0;
     if HAVE_QUEUED.load() == 1 && state != State::Runnable as u32 + 1 {
-        waited = waits + next.read::<u64>(&TASK_RUN_DELAY).wrapping_sub(delay);
+        waited = waits + next.read::<u64, _>(&TASK_RUN_DELAY).wrapping_sub(delay);
         if waited > now - since {
             waited = now - since;
         }
@@ -221,7 +221,7 @@ fn settle_into(slot: &mut CpuSlot, cpu: u32, threads: *mut ThreadSlot) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn count_durations(cpu: u32, rows: u32, state: u32, off: u64, waited: u64) -> u32 {
-    let stripes = STRIPES.load();
+    let stripes = STRIPES.load() as u32;
     let row = rows.wrapping_sub(1).wrapping_mul(stripes) + (cpu & (stripes - 1));
     let Some(histograms) = HISTOGRAMS.get_ptr_mut(row) else { return 0 };
     count(histograms, wait_bucket(waited));

@@ -1,7 +1,8 @@
-//! The frozen globals of the kernel programs, and the sizes of their maps: what is not here, or 0, is dead code to the
+//! The frozen values of the kernel programs, and the sizes of their maps: what is not here, or 0, is dead code to the
 //! verifier and takes no memory.
 
 use wattrace_common::{
+    frozen::Frozen,
     layout,
     limits::{
         HISTOGRAM_ROWS, HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
@@ -38,80 +39,84 @@ impl<'a> Plan<'a> {
         self.machine.possible.next_power_of_two().min(HISTOGRAM_STRIPES)
     }
 
-    /// Name and value of each.
-    pub(super) fn globals(&self) -> Vec<(&'static str, u32)> {
-        let mut globals = self.of_tasks();
-        globals.extend(self.of_clock());
-        globals.extend(self.of_threads());
+    /// What is not 0.
+    pub(super) fn frozen(&self) -> Vec<(Frozen, u32)> {
+        let root = self.machine.root_cgroup;
+        let mut values = self.of_tasks();
+        values.extend(self.of_clock());
+        values.extend(self.of_threads());
         if let Some(hierarchy) = self.hierarchy {
-            globals.extend([
-                ("CGROUP_ROOT", hierarchy.cgroup_root),
-                ("CGROUP_ROOT_HIERARCHY_ID", hierarchy.root_hierarchy_id),
+            values.extend([
+                (Frozen::CgroupRoot, hierarchy.cgroup_root),
+                (Frozen::CgroupRootHierarchyId, hierarchy.root_hierarchy_id),
             ]);
         }
-        globals.extend([
-            ("TIME_RUNS", u32::from(self.machine.time_runs)),
-            ("HAVE_MOVES", u32::from(self.have_moves)),
-            ("HAVE_SMT", u32::from(self.has_siblings())),
-            ("POSSIBLE_CPUS", self.machine.possible),
+        values.extend([
+            (Frozen::TimeRuns, u32::from(self.machine.time_runs)),
+            (Frozen::HaveMoves, u32::from(self.have_moves)),
+            (Frozen::HaveSmt, u32::from(self.has_siblings())),
+            (Frozen::PossibleCpus, self.machine.possible),
+            (Frozen::Stripes, self.stripes()),
+            (Frozen::RootCgroupLow, u32::try_from(root & u64::from(u32::MAX)).unwrap_or(0)),
+            (Frozen::RootCgroupHigh, u32::try_from(root >> 32).unwrap_or(0)),
         ]);
-        globals
+        values
     }
 
     fn has_siblings(&self) -> bool {
         !self.machine.siblings.is_empty()
     }
 
-    fn of_tasks(&self) -> Vec<(&'static str, u32)> {
+    fn of_tasks(&self) -> Vec<(Frozen, u32)> {
         let sched = self.sched;
         let stint = |offset: fn(&super::layout::StintLayout) -> u32| sched.task_stint.as_ref().map_or(0, offset);
         vec![
-            ("TASK_PID", sched.task_pid),
-            ("TASK_TGID", sched.task_tgid),
-            ("TASK_FLAGS", sched.task_flags),
-            ("TASK_COMM", sched.task_comm),
-            ("TASK_START_BOOTTIME", sched.task_start_boottime),
-            ("TASK_GROUP_LEADER", sched.task_group_leader),
-            ("TASK_CGROUPS", sched.task_cgroups),
-            ("CSS_SET_DFL_CGRP", sched.css_set_dfl_cgrp),
-            ("CGROUP_KN", sched.cgroup_kn),
-            ("KERNFS_NODE_ID", sched.kernfs_id),
-            ("TASK_LAST_ARRIVAL", sched.task_last_arrival.unwrap_or(0)),
-            ("HAVE_LAST_ARRIVAL", u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
-            ("TASK_SUM_EXEC_RUNTIME", stint(|stint| stint.total)),
-            ("TASK_PREV_SUM_EXEC_RUNTIME", stint(|stint| stint.before)),
-            ("TASK_PRIO", stint(|stint| stint.prio)),
-            ("HAVE_STINTS", u32::from(sched.task_stint.is_some() && !self.machine.locked_down)),
+            (Frozen::TaskPid, sched.task_pid),
+            (Frozen::TaskTgid, sched.task_tgid),
+            (Frozen::TaskFlags, sched.task_flags),
+            (Frozen::TaskComm, sched.task_comm),
+            (Frozen::TaskCommRest, sched.task_comm.saturating_add(8)),
+            (Frozen::TaskStartBoottime, sched.task_start_boottime),
+            (Frozen::TaskGroupLeader, sched.task_group_leader),
+            (Frozen::TaskCgroups, sched.task_cgroups),
+            (Frozen::CssSetDflCgrp, sched.css_set_dfl_cgrp),
+            (Frozen::CgroupKn, sched.cgroup_kn),
+            (Frozen::KernfsNodeId, sched.kernfs_id),
+            (Frozen::TaskLastArrival, sched.task_last_arrival.unwrap_or(0)),
+            (Frozen::HaveLastArrival, u32::from(sched.task_last_arrival.is_some() && sched.clock.is_ok())),
+            (Frozen::TaskSumExecRuntime, stint(|stint| stint.total)),
+            (Frozen::TaskPrevSumExecRuntime, stint(|stint| stint.before)),
+            (Frozen::TaskPrio, stint(|stint| stint.prio)),
+            (Frozen::HaveStints, u32::from(sched.task_stint.is_some() && !self.machine.locked_down)),
         ]
     }
 
-    fn of_clock(&self) -> Vec<(&'static str, u32)> {
+    fn of_clock(&self) -> Vec<(Frozen, u32)> {
         let Ok(clock) = &self.sched.clock else { return Vec::new() };
         vec![
-            ("HAVE_RQ_CLOCK", 1),
-            ("TASK_CFS_RQ", clock.task_cfs_rq),
-            ("CFS_RQ_RQ", clock.cfs_rq_rq),
-            ("RQ_CLOCK", clock.rq_clock),
-            ("RQ_NR_SWITCHES", clock.rq_nr_switches.unwrap_or(0)),
-            ("HAVE_NR_SWITCHES", u32::from(clock.rq_nr_switches.is_some())),
+            (Frozen::HaveRqClock, 1),
+            (Frozen::TaskCfsRq, clock.task_cfs_rq),
+            (Frozen::CfsRqRq, clock.cfs_rq_rq),
+            (Frozen::RqClock, clock.rq_clock),
+            (Frozen::RqNrSwitches, clock.rq_nr_switches.unwrap_or(0)),
+            (Frozen::HaveNrSwitches, u32::from(clock.rq_nr_switches.is_some())),
         ]
     }
 
     /// Waits are told by the run queue's clock: beside another one they mean nothing.
-    fn of_threads(&self) -> Vec<(&'static str, u32)> {
+    fn of_threads(&self) -> Vec<(Frozen, u32)> {
         let Some(threads) = self.threads else { return Vec::new() };
         let queued = threads.queued.as_ref().ok().filter(|_| self.sched.clock.is_ok());
         vec![
-            ("HAVE_THREADS", 1),
-            ("SWITCH_ARGS", self.sched.sched_switch_args),
-            ("TASK_STATE", threads.task_state),
-            ("STATE_BYTES", threads.state_bytes),
-            ("TASK_IN_IOWAIT", threads.in_iowait),
-            ("IN_IOWAIT_MASK", threads.in_iowait_mask),
-            ("HAVE_QUEUED", u32::from(queued.is_some())),
-            ("TASK_RUN_DELAY", queued.map_or(0, |queued| queued.run_delay)),
-            ("TASK_LAST_QUEUED", queued.map_or(0, |queued| queued.last_queued)),
-            ("STRIPES", self.stripes()),
+            (Frozen::HaveThreads, 1),
+            (Frozen::SwitchArgs, self.sched.sched_switch_args),
+            (Frozen::TaskState, threads.task_state),
+            (Frozen::StateBytes, threads.state_bytes),
+            (Frozen::TaskInIowait, threads.in_iowait),
+            (Frozen::InIowaitMask, threads.in_iowait_mask),
+            (Frozen::HaveQueued, u32::from(queued.is_some())),
+            (Frozen::TaskRunDelay, queued.map_or(0, |queued| queued.run_delay)),
+            (Frozen::TaskLastQueued, queued.map_or(0, |queued| queued.last_queued)),
         ]
     }
 

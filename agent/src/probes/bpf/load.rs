@@ -1,6 +1,6 @@
 //! Loads the kernel programs with the running kernel's offsets, attaches them, hands out their maps.
 //!
-//! Offsets are frozen globals; see `layout.rs` for where they come from. Every CPU is visited once
+//! Offsets are frozen into the instructions; see `layout.rs` for where they come from. Every CPU is visited once
 //! after attaching: so none starts blind, and each proves that it names this very process.
 
 use std::{
@@ -23,6 +23,7 @@ use wattrace_common::{
 use super::{
     cost::Fill,
     events::CgroupEvents,
+    freeze::freeze,
     globals::Plan,
     layout::{Effect, Layouts},
     mapped::Mapped,
@@ -193,16 +194,13 @@ impl Programs {
 }
 
 fn open(loader: EbpfLoader<'_>, plan: &Plan<'_>, btf: &Btf) -> Result<Ebpf, LoadError> {
-    let globals = plan.globals();
+    let object = freeze(OBJECT, &plan.frozen())?;
     let mut loader = loader;
-    loader.btf(Some(btf)).override_global("ROOT_CGROUP", &plan.machine.root_cgroup, true);
-    for (name, value) in &globals {
-        loader.override_global(name, value, true);
-    }
+    loader.btf(Some(btf));
     for (name, entries) in plan.sizes() {
         loader.map_max_entries(name, entries);
     }
-    loader.load(OBJECT).map_err(|error| denied_or(&error, LoadError::Object))
+    loader.load(object.bytes()).map_err(|error| denied_or(&error, LoadError::Object))
 }
 
 fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadError> {

@@ -4,6 +4,7 @@ pub mod btf;
 mod cost;
 mod entries;
 mod events;
+mod freeze;
 mod globals;
 pub mod layout;
 mod load;

@@ -1,0 +1,99 @@
+//! Values that are known when the programs are loaded, and frozen then: the loader writes them into the instructions.
+//!
+//! The built object has a placeholder in each place. A value that the programs load from memory, as a global, costs three
+//! instructions more at each use, and a field's offset is read far more often than all else.
+
+/// A frozen value. What is named after a structure is the offset of its field in the running kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Frozen {
+    /// `pid` of `task_struct`.
+    TaskPid,
+    /// `tgid` of `task_struct`.
+    TaskTgid,
+    /// `flags` of `task_struct`.
+    TaskFlags,
+    /// `comm` of `task_struct`: its first half.
+    TaskComm,
+    /// The second half of [`Frozen::TaskComm`].
+    TaskCommRest,
+    /// `start_boottime` of `task_struct`.
+    TaskStartBoottime,
+    /// `group_leader` of `task_struct`.
+    TaskGroupLeader,
+    /// `cgroups` of `task_struct`.
+    TaskCgroups,
+    /// `se.cfs_rq` of `task_struct`.
+    TaskCfsRq,
+    /// `rq` of `cfs_rq`.
+    CfsRqRq,
+    /// `clock` of `rq`.
+    RqClock,
+    /// `sched_info.last_arrival` of `task_struct`.
+    TaskLastArrival,
+    /// `se.sum_exec_runtime` of `task_struct`.
+    TaskSumExecRuntime,
+    /// `se.prev_sum_exec_runtime` of `task_struct`: the former, when the task was last switched in.
+    TaskPrevSumExecRuntime,
+    /// `prio` of `task_struct`: below 100 the task is not of the fair class.
+    TaskPrio,
+    /// `nr_switches` of `rq`.
+    RqNrSwitches,
+    /// The state of `task_struct`.
+    TaskState,
+    /// Byte of `task_struct` that holds `in_iowait`.
+    TaskInIowait,
+    /// `sched_info.run_delay` of `task_struct`.
+    TaskRunDelay,
+    /// `sched_info.last_queued` of `task_struct`.
+    TaskLastQueued,
+    /// `dfl_cgrp` of `css_set`.
+    CssSetDflCgrp,
+    /// `kn` of `cgroup`.
+    CgroupKn,
+    /// `root` of `cgroup`.
+    CgroupRoot,
+    /// `hierarchy_id` of `cgroup_root`.
+    CgroupRootHierarchyId,
+    /// `id` of `kernfs_node`.
+    KernfsNodeId,
+    /// 0 takes all timing out of the programs: what depends on it is dead code to the verifier.
+    TimeRuns,
+    /// 1 where the run-queue clock can be reached; else the programs read the monotonic clock.
+    HaveRqClock,
+    /// 1 where `sched_info.last_arrival` exists.
+    HaveLastArrival,
+    /// 1 where a task that left can be asked for its last stint: the fields exist and kernel memory may be copied.
+    HaveStints,
+    /// 1 where `rq.nr_switches` exists (and the run queue can be reached).
+    HaveNrSwitches,
+    /// 1 where moves of running tasks are told.
+    HaveMoves,
+    /// 1 where a core has two threads.
+    HaveSmt,
+    /// 1 where threads are followed off the CPU.
+    HaveThreads,
+    /// 1 where the scheduler says when a task began to wait for a CPU.
+    HaveQueued,
+    /// Arguments of `sched_switch`: the fourth is the state of the task that leaves.
+    SwitchArgs,
+    /// Bytes of a task's state.
+    StateBytes,
+    /// Bit of [`Frozen::TaskInIowait`].
+    InIowaitMask,
+    /// CPUs that write to histograms of their own. A power of two.
+    Stripes,
+    /// CPUs that may ever be there.
+    PossibleCpus,
+    /// Cgroup id of the root of the unified hierarchy: its lower half.
+    RootCgroupLow,
+    /// Its upper half.
+    RootCgroupHigh,
+}
+
+/// How many there are.
+pub const FROZEN: usize = Frozen::RootCgroupHigh as usize + 1;
+/// In the offset of a load: that, plus the value's number. Nothing that is ours is as large.
+pub const OFFSET: i16 = 0x7e00;
+/// In the constant of a move, likewise.
+pub const CONSTANT: i32 = 0x5b1d_2e00;
