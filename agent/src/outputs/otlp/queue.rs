@@ -170,12 +170,15 @@ impl Queue {
         free
     }
 
-    /// Removes the oldest snapshot that holds no final value alone, else the oldest; never the newest.
+    /// Removes the oldest snapshot that holds no final value alone, else the oldest; never the newest, and the very oldest
+    /// only if there is no other: it may be on its way, and its zero points would arrive a second time, after values.
     fn shed(&mut self) -> bool {
         if self.batches.len() < 2 {
             return false;
         }
-        let index = self.repeated().first().copied().unwrap_or(0);
+        let is_free = self.repeated();
+        let other = is_free.into_iter().find(|index| *index > 0);
+        let index = other.unwrap_or_else(|| usize::from(self.batches.len() > 2));
         let dropped = self.make_room(index);
         self.dropped.full.plus(dropped);
         true
