@@ -4,6 +4,7 @@
 //! is decided in the agent.
 #![no_std]
 
+pub mod block;
 pub mod cgroup;
 pub mod cost;
 pub mod frozen;

@@ -162,7 +162,14 @@ impl Sources {
             Sched::Btf(programs) => programs,
             Sched::Files(files) => {
                 let files = Some(files.read(&self.root));
-                return Ok(Reading { at: glance.at, cpus: glance.cpus, times: Vec::new(), files, threads: None });
+                return Ok(Reading {
+                    at: glance.at,
+                    cpus: glance.cpus,
+                    times: Vec::new(),
+                    files,
+                    threads: None,
+                    disk: None,
+                });
             }
         };
         settle(programs, &self.root);
@@ -171,7 +178,7 @@ impl Sources {
         let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
         let threads = programs.threads.as_mut().ok();
         let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads })
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads, disk: None })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wattrace_common::{
+    block::{DIRECTIONS, FAILURES, OwnerKey, PLACES},
     sched::WorkKey,
     threads::{REASONS, STATES},
 };
@@ -262,6 +263,61 @@ pub struct Reading {
     pub files: Option<FilesReading>,
     /// Per workload, all CPUs together; `None`: where threads were is not counted.
     pub threads: Option<Vec<ThreadsReading>>,
+    /// Block I/O; `None`: it is not counted.
+    pub disk: Option<DiskReading>,
+}
+
+/// Block I/O that completed since the kernel program was attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskReading {
+    /// By owner.
+    pub work: Vec<DiskWorkReading>,
+    /// By device.
+    pub devices: Vec<DiskDeviceReading>,
+}
+
+/// The requests of one owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskWorkReading {
+    /// Whose.
+    pub owner: OwnerKey,
+    /// How many and how much.
+    pub totals: DiskTotals,
+    /// How long, by [`wattrace_common::block::DIRECTIONS`], at [`wattrace_common::block::WORK_SCALE`]; `None`: there was no room for this owner's.
+    pub durations: Option<[Durations; DIRECTIONS.len()]>,
+}
+
+/// Sums of requests. They never fall.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskTotals {
+    /// Requests that ended, by [`wattrace_common::block::DIRECTIONS`], then those of none.
+    pub operations: [u64; PLACES],
+    /// Bytes of them, likewise: those of partial completions count as they come.
+    pub bytes: [u64; PLACES],
+    /// Requests whose duration is not known, likewise.
+    pub unmeasured: [u64; PLACES],
+    /// Completions with an error, by [`wattrace_common::block::FAILURES`].
+    pub errors: [u64; FAILURES.len()],
+}
+
+/// The requests of one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskDeviceReading {
+    /// Which; `None`: those that there was no room for, together.
+    pub device: Option<DeviceNumber>,
+    /// Times that the kernel asked for a request again.
+    pub requeues: u64,
+    /// How long, by [`wattrace_common::block::DIRECTIONS`], at [`wattrace_common::block::DEVICE_SCALE`].
+    pub durations: [Durations; DIRECTIONS.len()],
+}
+
+/// `major:minor` of a whole disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DeviceNumber {
+    /// Of the driver.
+    pub major: u32,
+    /// Of the disk.
+    pub minor: u32,
 }
 
 /// What the threads of one workload did since the kernel program was attached, up to the instant of the reading.

@@ -258,6 +258,7 @@ impl World {
             times: self.times.iter().map(time).collect(),
             files: None,
             threads: Some(self.slept.iter().map(slept).collect()),
+            disk: None,
         }
     }
 
