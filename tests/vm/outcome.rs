@@ -73,11 +73,7 @@ impl Outcome {
 
     /// Seconds a cgroup ran since the agent measures, and those of them in which the other thread of the core was busy.
     pub fn true_time(&self, cgroup: &str) -> [f64; 2] {
-        let sums = |truth: &Truth| {
-            truth.of_path(cgroup).fold([0, 0], |sum, row| [sum[0] + row.cpu_ns, sum[1] + row.overlap_ns])
-        };
-        let ([all, shared], before) = (sums(&self.end[1]), sums(&self.begin[1]));
-        [(all - before[0]) as f64 / 1e9, (shared - before[1]) as f64 / 1e9]
+        self.end[1].time_since(&self.begin[1], cgroup)
     }
 
     /// Seconds of the latter that a receiver knows of; 0 when it was never told of any.

@@ -152,6 +152,15 @@ impl Truth {
         self.rows.iter().filter(move |row| row.owner == Owner::Cgroup(id) || row.owner == Owner::Released(id))
     }
 
+    /// Seconds the cgroup of this path ran since `earlier`, and those of them in which the other thread of its core was busy.
+    pub fn time_since(&self, earlier: &Self, path: &str) -> [f64; 2] {
+        let sums = |truth: &Self| {
+            truth.of_path(path).fold([0, 0], |[all, shared], row| [all + row.cpu_ns, shared + row.overlap_ns])
+        };
+        let ([all, shared], before) = (sums(self), sums(earlier));
+        [(all - before[0]) as f64 / 1e9, (shared - before[1]) as f64 / 1e9]
+    }
+
     /// Checks that all sums are equal to the last femtojoule and nanosecond.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod bursts;
 mod files;
 mod meters;
 mod moves;
+mod one_core;
 mod restarts;
 mod rights;
 mod smt;

@@ -1,9 +1,14 @@
 //! Hyperthreads: what a core draws when both of its threads are busy. Needs a machine of two cores with two threads each on
 //! every socket. The simulator's k, what a second thread adds, is the agent's or another.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
-use wattrace_tests::simulator::Parameter;
+use serde_json::Value;
+use wattrace_tests::{run::command, simulator::Parameter};
 
 use crate::{
     outcome::{Outcome, ZONES},
@@ -17,16 +22,16 @@ use crate::{
 const SIBLINGS: [usize; 2] = [4, 5];
 const ALONE: usize = 6;
 /// What the agent takes unless it is configured.
-const USUAL_GAIN: u32 = 150;
+pub(super) const USUAL_GAIN: u32 = 150;
 
 /// A spinner, and what it is called in the figures.
-struct Spinner {
+pub(super) struct Spinner {
     what: &'static str,
     cpu: usize,
     seconds: &'static str,
 }
 
-const fn spinner(what: &'static str, cpu: usize, seconds: &'static str) -> Spinner {
+pub(super) const fn spinner(what: &'static str, cpu: usize, seconds: &'static str) -> Spinner {
     Spinner { what, cpu, seconds }
 }
 
@@ -89,6 +94,32 @@ fn siblings_that_are_cores_to_the_meter_alone() {
     run("siblings_that_are_cores_to_the_meter_alone", title, &BESIDE, 1_000, None, None);
 }
 
+/// `once` has no receiver: its lines against the simulator's account of the same time.
+#[test]
+fn once_tells_how_long_cores_were_shared() {
+    let Some(world) = World::new() else { return };
+    assert_siblings(SIBLINGS);
+    let (homes, mut loads) = placed(&HALF);
+    let mut once = command("once", Path::new("/")).args(["--json", "--interval", "15s"]).spawn().unwrap();
+    let mut said = BufReader::new(once.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("measuring for")), "it did not begin");
+    let begin = world.simulator.truth().unwrap();
+    loads.iter_mut().for_each(Load::go);
+    loads.iter_mut().for_each(Load::wait);
+    assert!(once.try_wait().unwrap().is_none(), "the loads outlived the interval");
+    let end = world.simulator.truth().unwrap();
+    let lines = once.wait_with_output().unwrap().stdout;
+    let lines: Vec<Value> = serde_json::Deserializer::from_slice(&lines).into_iter().map(Result::unwrap).collect();
+    for (spinner, home) in HALF.iter().zip(&homes) {
+        let line = lines.iter().find(|line| line["cgroup"] == home.name.as_str()).unwrap();
+        let told = ["cpu_s", "cpu_shared_s"].map(|field| line[field].as_f64().unwrap());
+        let truth = end.time_since(&begin, &home.name);
+        println!("{}: {told:?} s told, {truth:?} s were", spinner.what);
+        let allowed = truth[0] * STEADY;
+        assert!(truth[0] > 1.0 && told.iter().zip(truth).all(|(told, truth)| (told - truth).abs() <= allowed));
+    }
+}
+
 /// `per_mille` is the simulator's k, `configured` the agent's; `allowed` is for energy, time is always held.
 fn run(
     name: &'static str,
@@ -99,23 +130,37 @@ fn run(
     allowed: Option<f64>,
 ) {
     let Some(world) = World::new() else { return };
-    let siblings = fs::read_to_string("/sys/devices/system/cpu/cpu4/topology/thread_siblings_list").unwrap();
-    assert_eq!(siblings.trim(), "4-5", "the machine's hyperthreads");
+    assert_siblings(SIBLINGS);
     world.simulator.set(Parameter::SmtPerMille(per_mille)).unwrap();
     if let Some(gain) = configured {
         world.configure(&format!("idle_watts = 0\nsmt_gain = {gain}"));
     }
+    judge(world, Record::new(name, title), spinners, allowed);
+}
+
+/// A cgroup for each, in which it waits on its CPU.
+fn placed(spinners: &[Spinner]) -> (Vec<Cgroup>, Vec<Load>) {
     let homes: Vec<Cgroup> = spinners.iter().map(|_| Cgroup::new()).collect();
-    let mut loads: Vec<Load> =
+    let loads: Vec<Load> =
         spinners.iter().zip(&homes).map(|(it, home)| Load::in_cgroup(home, &["spin", it.seconds])).collect();
     for (load, spinner) in loads.iter().zip(spinners) {
         pin(load.child.id(), &[spinner.cpu]);
     }
+    (homes, loads)
+}
+
+/// These are the threads of one core here: another machine would hold nothing to the truth.
+pub(super) fn assert_siblings([one, other]: [usize; 2]) {
+    let list = format!("/sys/devices/system/cpu/cpu{one}/topology/thread_siblings_list");
+    assert_eq!(fs::read_to_string(list).unwrap().trim(), format!("{one}-{other}"), "the machine's hyperthreads");
+}
+
+pub(super) fn judge(world: World, mut record: Record, spinners: &[Spinner], allowed: Option<f64>) {
+    let (homes, mut loads) = placed(spinners);
     let measured = world.measure();
     loads.iter_mut().for_each(Load::go);
     loads.iter_mut().for_each(Load::wait);
     let outcome = measured.end();
-    let mut record = Record::new(name, title);
     for (spinner, home) in spinners.iter().zip(&homes) {
         for zone in ZONES {
             let (truth, told) = (outcome.truth(&home.name, zone), outcome.told(&home.name, zone));

@@ -34,16 +34,16 @@ struct Suite {
     name: &'static str,
     /// As the emulator takes them.
     cpus: &'static str,
-    has_threads: bool,
+    /// In the names of its scenarios; `None`: those that have no other's.
+    mark: Option<&'static str>,
 }
 
-/// On each socket a CPU for loads, and one for everything else; and a machine whose cores have two threads.
-const SUITES: [Suite; 2] = [
-    Suite { name: "accuracy", cpus: "4,sockets=2,cores=2", has_threads: false },
-    Suite { name: "hyperthreads", cpus: "8,sockets=2,cores=2,threads=2", has_threads: true },
+/// On each socket a CPU for loads, and one for everything else; and machines whose cores have two threads.
+const SUITES: [Suite; 3] = [
+    Suite { name: "accuracy", cpus: "4,sockets=2,cores=2", mark: None },
+    Suite { name: "hyperthreads", cpus: "8,sockets=2,cores=2,threads=2", mark: Some("smt::") },
+    Suite { name: "hyperthreads of one core", cpus: "4,sockets=2,cores=1,threads=2", mark: Some("one_core::") },
 ];
-/// In the names of scenarios of the latter.
-const THREADS: &str = "smt::";
 
 /// Set for the scenarios where Scaphandre runs beside the agent: its program.
 const SCAPHANDRE: &str = "WATTRACE_SCAPHANDRE";
@@ -125,7 +125,7 @@ fn machines<'a>(series: &'a [String], choice: &Choice<'_>) -> Vec<(&'a str, &'st
     for suite in SUITES.iter().filter(|suite| suite.is_wanted(choice.arguments)) {
         for (series, prepared) in &prepared {
             // Earlier kernels were not seen to find the threads of an emulated core.
-            let fits = |prepared: &Prepared| !suite.has_threads || prepared.kernel.starts_cpus_at_once();
+            let fits = |prepared: &Prepared| suite.mark.is_none() || prepared.kernel.starts_cpus_at_once();
             match prepared {
                 Ok(prepared) if fits(prepared) => machines.push((*series, suite, Ok(prepared.clone()))),
                 Ok(_) => {}
@@ -156,21 +156,29 @@ fn boot(suite: &Suite, prepared: &Prepared, programs: (&Programs, Option<&Path>)
 }
 
 impl Suite {
+    /// Whether a filter is for its scenarios.
+    fn is_meant(&self, filter: &str) -> bool {
+        marks().find(|mark| filter.contains(mark)) == self.mark
+    }
+
     fn is_wanted(&self, filters: &[String]) -> bool {
-        let is_for_threads = |filter: &String| filter.contains(THREADS);
-        filters.is_empty() || filters.iter().any(|filter| is_for_threads(filter) == self.has_threads)
+        filters.is_empty() || filters.iter().any(|filter| self.is_meant(filter))
     }
 
     /// What picks its scenarios: the filters that are for them, or all.
     fn arguments(&self, filters: &[String]) -> Vec<String> {
-        let own = filters.iter().filter(|filter| filter.contains(THREADS) == self.has_threads).cloned();
-        let own: Vec<String> = own.collect();
-        match (self.has_threads, own.is_empty()) {
-            (true, true) => vec![THREADS.to_owned()],
-            (true, false) => own,
-            (false, _) => own.into_iter().chain(["--skip", THREADS].map(str::to_owned)).collect(),
+        let own: Vec<String> = filters.iter().filter(|filter| self.is_meant(filter)).cloned().collect();
+        match self.mark {
+            None => own.into_iter().chain(marks().flat_map(|mark| ["--skip", mark].map(str::to_owned))).collect(),
+            Some(mark) if own.is_empty() => vec![mark.to_owned()],
+            Some(_) => own,
         }
     }
+}
+
+/// Of the suites that have one.
+fn marks() -> impl Iterator<Item = &'static str> {
+    SUITES.iter().filter_map(|suite| suite.mark)
 }
 
 fn scenarios(records: &BTreeMap<String, Vec<u8>>) -> Result<BTreeMap<String, page::Scenario>> {
