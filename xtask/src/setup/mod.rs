@@ -44,8 +44,19 @@ const TEST_TOOLS: [(&str, &str); 6] = [
 const PEERS_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
 
 /// Debian packages that suites in virtual machines need besides their own tools: the key of the archive that kernels come
-/// from, and what kernel modules are built with.
-const VM_PACKAGES: [&str; 4] = ["debian-archive-keyring", "gcc", "libc6-dev", "make"];
+/// from, what kernel modules are built with and decompressed by, and what makes disks.
+const VM_PACKAGES: [&str; 10] = [
+    "btrfs-progs",
+    "debian-archive-keyring",
+    "dmsetup",
+    "e2fsprogs",
+    "gcc",
+    "libc6-dev",
+    "make",
+    "xfsprogs",
+    "xz-utils",
+    "zstd",
+];
 
 /// Install what the tests and the kernel programs' build need
 #[derive(clap::Args)]

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::{
     headers,
-    kernels::{self, Kernel},
+    kernels::{self, Flavour, Kernel},
     machine::{Boot, End, Machine},
     page::{self, Figures},
     programs::{Programs, utf8},
@@ -116,7 +116,8 @@ struct Prepared {
 /// Every machine that is wanted. One that cannot be had is there with the reason.
 fn machines<'a>(series: &'a [String], choice: &Choice<'_>) -> Vec<(&'a str, &'static Suite, Result<Prepared>)> {
     let prepare = |series: &'a String| {
-        let prepared = kernels::fetch(series).and_then(|kernel| Ok(Prepared { kernel, module: simulator(series)? }));
+        let prepared = kernels::fetch(series, Flavour::Cloud)
+            .and_then(|kernel| Ok(Prepared { kernel, module: simulator(series)? }));
         (series.as_str(), prepared)
     };
     // One after the other: there is one apt, and one folder of headers.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     debian::Apt,
-    kernels::{self, COMPLETE},
+    kernels::{self, COMPLETE, Flavour},
 };
 use crate::shell::{self, say};
 
@@ -34,7 +34,7 @@ pub fn build_modules(series: &str, folder: &Path) -> Result<()> {
 /// # Errors
 /// When the mirror has none for the release that is unpacked.
 pub fn headers(series: &str) -> Result<PathBuf> {
-    let kernel = kernels::fetch(series)?;
+    let kernel = kernels::fetch(series, Flavour::Cloud)?;
     let folder = kernels::folder(series)?.join("headers");
     let tree = folder.join("usr/src").join(format!("linux-headers-{}", kernel.release));
     if folder.join(COMPLETE).is_file() {

@@ -1,4 +1,4 @@
-//! Kernels to boot: Debian's for cloud machines, unpacked below the tools' folder.
+//! Kernels to boot: Debian's, unpacked below the tools' folder.
 //!
 //! A kernel is asked for by series (`6.12`); which release of it is whatever the mirror has. Once unpacked it is kept.
 
@@ -14,12 +14,46 @@ use crate::ebpf::toolchain;
 
 /// Series of the whole matrix: the oldest supported, those of Debian's releases, the newest to be had.
 pub const SERIES: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.3"];
-/// How names of images start and end.
-const IMAGE: (&str, &str) = ("linux-image-", "-cloud-amd64");
+/// How names of images start.
+const IMAGE: &str = "linux-image-";
 /// Kernels before their signature; some releases have no others.
 const UNSIGNED: &str = "-unsigned";
 /// Written last: names the release, and says that the folder is complete.
 pub(super) const COMPLETE: &str = "release";
+
+/// What a kernel was built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Machines in a cloud: small, and soon there.
+    Cloud,
+    /// Any machine: has the drivers of disks that are made up for tests.
+    Full,
+}
+
+impl Flavour {
+    /// How names of its images end.
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Cloud => "-cloud-amd64",
+            Self::Full => "-amd64",
+        }
+    }
+
+    /// How its folder's name ends.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Cloud => "",
+            Self::Full => "-full",
+        }
+    }
+
+    /// Whether an image is of this flavour, by the rest of its name after the release.
+    fn has(self, name: &str) -> bool {
+        let name = name.trim_end_matches(UNSIGNED);
+        let others = ["-cloud-amd64", "-rt-amd64"];
+        name.ends_with(self.ending()) && !(self == Self::Full && others.iter().any(|other| name.ends_with(other)))
+    }
+}
 
 /// A kernel, unpacked.
 #[derive(Clone, Debug)]
@@ -38,19 +72,22 @@ pub struct Kernel {
 ///
 /// # Errors
 /// When it cannot be had.
-pub fn fetch(series: &str) -> Result<Kernel> {
-    let folder = folder(series)?;
+pub fn fetch(series: &str, flavour: Flavour) -> Result<Kernel> {
+    let folder = folder(&format!("{series}{}", flavour.mark()))?;
     if let Some(kernel) = unpacked(series, &folder) {
         return Ok(kernel);
     }
     let apt = Apt::open(&apt_folder()?)?;
-    let names = apt.names(IMAGE.0)?;
-    let package = newest(&names, series).with_context(|| {
-        format!("there is no kernel of series {series} in this machine's Debian mirror; it has {}", all_series(&names))
+    let names = apt.names(IMAGE)?;
+    let package = newest(&names, series, flavour).with_context(|| {
+        format!(
+            "there is no kernel of series {series} in this machine's Debian mirror; it has {}",
+            all_series(&names, flavour)
+        )
     })?;
     fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let release = package.strip_prefix(IMAGE.0).unwrap_or(package).trim_end_matches(UNSIGNED);
+    let release = package.strip_prefix(IMAGE).unwrap_or(package).trim_end_matches(UNSIGNED);
     // From 7.0 on the image is a package without files, and its parts are others of the same release.
     let parts = apt.depends(package)?;
     let own = |name: &&String| name.starts_with("linux-") && name.ends_with(release);
@@ -74,7 +111,7 @@ pub(super) fn apt_folder() -> Result<PathBuf> {
     Ok(toolchain::tools_root()?.join("vm/apt"))
 }
 
-/// Where everything of a series is.
+/// Where everything of a series is; that of a full kernel has its flavour behind it.
 pub(super) fn folder(series: &str) -> Result<PathBuf> {
     Ok(toolchain::tools_root()?.join("vm/kernels").join(series))
 }
@@ -90,16 +127,16 @@ fn unpacked(series: &str, folder: &Path) -> Option<Kernel> {
 }
 
 /// The newest release of a series; a signed one where there is any.
-fn newest<'a>(names: &'a [String], series: &str) -> Option<&'a str> {
+fn newest<'a>(names: &'a [String], series: &str, flavour: Flavour) -> Option<&'a str> {
     let of_series = |name: &&str| {
-        let rest = name.strip_prefix(IMAGE.0).and_then(|rest| rest.strip_prefix(series));
-        rest.is_some_and(|rest| rest.starts_with('.'))
+        let rest = name.strip_prefix(IMAGE).and_then(|rest| rest.strip_prefix(series));
+        rest.is_some_and(|rest| rest.starts_with('.')) && flavour.has(name)
     };
-    let ending = |end: &str| {
-        let names = names.iter().map(String::as_str).filter(of_series).filter(|name| name.ends_with(end));
-        names.max_by_key(|name| version(name))
+    let newest = |is_signed: bool| {
+        let names = names.iter().map(String::as_str).filter(of_series);
+        names.filter(|name| name.ends_with(UNSIGNED) != is_signed).max_by_key(|name| version(name))
     };
-    ending(IMAGE.1).or_else(|| ending(&format!("{}{UNSIGNED}", IMAGE.1)))
+    newest(true).or_else(|| newest(false))
 }
 
 /// The numbers of a name, in order: all that tells two releases of a series apart.
@@ -107,9 +144,9 @@ fn version(name: &str) -> Vec<u64> {
     name.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
-fn all_series(names: &[String]) -> String {
-    let cloud = names.iter().filter(|name| name.trim_end_matches(UNSIGNED).ends_with(IMAGE.1));
-    let mut found: Vec<Vec<u64>> = cloud.filter_map(|name| Some(version(name).get(..2)?.to_vec())).collect();
+fn all_series(names: &[String], flavour: Flavour) -> String {
+    let images = names.iter().filter(|name| flavour.has(name));
+    let mut found: Vec<Vec<u64>> = images.filter_map(|name| Some(version(name).get(..2)?.to_vec())).collect();
     found.sort();
     found.dedup();
     let found: Vec<String> =
@@ -140,13 +177,16 @@ mod tests {
     #[test]
     fn the_newest_of_a_series_is_taken() {
         let names = names();
-        assert_eq!(newest(&names, "5.10"), Some("linux-image-5.10.0-46-cloud-amd64"));
-        assert_eq!(newest(&names, "6.1"), Some("linux-image-6.1.0-56-cloud-amd64"));
-        assert_eq!(newest(&names, "6.12"), Some("linux-image-6.12.117+deb13-cloud-amd64"));
-        assert_eq!(newest(&names, "7.4"), Some("linux-image-7.4.1+deb14-cloud-amd64-unsigned"));
-        assert_eq!(newest(&names, "5.1"), None);
-        assert_eq!(all_series(&names), "5.10, 6.1, 6.12, 7.4");
-        assert_eq!(all_series(&[]), "none at all");
+        assert_eq!(newest(&names, "5.10", Flavour::Cloud), Some("linux-image-5.10.0-46-cloud-amd64"));
+        assert_eq!(newest(&names, "6.1", Flavour::Cloud), Some("linux-image-6.1.0-56-cloud-amd64"));
+        assert_eq!(newest(&names, "6.12", Flavour::Cloud), Some("linux-image-6.12.117+deb13-cloud-amd64"));
+        assert_eq!(newest(&names, "7.4", Flavour::Cloud), Some("linux-image-7.4.1+deb14-cloud-amd64-unsigned"));
+        assert_eq!(newest(&names, "5.1", Flavour::Cloud), None);
+        assert_eq!(newest(&names, "5.10", Flavour::Full), Some("linux-image-5.10.0-46-amd64"));
+        assert_eq!(newest(&names, "6.1", Flavour::Full), None);
+        assert_eq!(all_series(&names, Flavour::Full), "5.10");
+        assert_eq!(all_series(&names, Flavour::Cloud), "5.10, 6.1, 6.12, 7.4");
+        assert_eq!(all_series(&[], Flavour::Cloud), "none at all");
     }
 
     #[test]

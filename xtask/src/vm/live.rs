@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    kernels::{self, Kernel},
+    kernels::{self, Flavour, Kernel},
     machine::{Boot, Machine},
     programs::Programs,
 };
@@ -39,6 +39,6 @@ pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
         Ok(boot.run()?.outcome)
     };
     // One after the other: there is one apt.
-    let fetched = series.iter().map(|series| (format!("vm {series} live"), kernels::fetch(series)));
+    let fetched = series.iter().map(|series| (format!("vm {series} live"), kernels::fetch(series, Flavour::Cloud)));
     report.tests_side_by_side(fetched.map(|(name, kernel)| (name, || on(kernel))).collect());
 }

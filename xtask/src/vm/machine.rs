@@ -43,12 +43,15 @@ pub struct Machine {
     pub kernel_arguments: Vec<String>,
     /// Kernel modules of this machine's file system, in the order in which they are loaded.
     pub modules: Vec<PathBuf>,
+    /// Disks: the serial number by which a guest finds one, and its image.
+    pub disks: Vec<(String, PathBuf)>,
 }
 
 impl Default for Machine {
     /// Two CPUs, 1 GiB.
     fn default() -> Self {
-        Self { cpus: "2".to_owned(), memory: 1024, kernel_arguments: Vec::new(), modules: Vec::new() }
+        let (kernel_arguments, modules, disks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { cpus: "2".to_owned(), memory: 1024, kernel_arguments, modules, disks }
     }
 }
 
@@ -152,6 +155,12 @@ impl Boot<'_> {
         command.args(["-smp", &self.machine.cpus, "-m", &format!("{}M", self.machine.memory)]);
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(archive).args(["-append", &kernel]);
         command.arg("-serial").arg(format!("file:{}", console.display()));
+        for (serial, image) in &self.machine.disks {
+            // What it does not have on its disk is lost with the machine: nothing of the host's waits for it.
+            let file = format!("file={},if=none,id={serial},format=raw,cache=unsafe,discard=unmap", image.display());
+            command.args(["-drive", &file]);
+            command.args(["-device", &format!("virtio-blk-pci,drive={serial},serial={serial}")]);
+        }
         command.args(["-chardev", "stdio,id=host,signal=off", "-serial", "chardev:host"]);
         command
     }

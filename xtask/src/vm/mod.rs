@@ -14,11 +14,13 @@ mod accuracy;
 mod beside;
 mod channel;
 mod debian;
+mod disks;
 pub mod guest;
 pub mod headers;
 pub mod kernels;
 mod live;
 pub mod machine;
+mod modules;
 mod page;
 pub mod programs;
 
@@ -61,6 +63,8 @@ const SHORT_ACCURACY: [&str; 7] = [
   cargo xtask vm accuracy --write                   every scenario with a simulated meter, and the page of its figures
   cargo xtask vm accuracy --scaphandre two_spin     some of them with Scaphandre beside the agent, built where it is not here
 
+  cargo xtask vm --kernel 6.12 disks                block I/O, on Debian's full kernel, which is 100 MB to download
+
 Needs qemu-system-x86_64, a static busybox and apt (`cargo xtask setup --vm`), and no rights. Kernels are Debian's for cloud
 machines, downloaded from this machine's Debian mirror and unpacked into $WATTRACE_TOOLS (default ~/.local/wattrace-tools);
 remove vm/kernels there to get newer ones. Machines are emulated: what takes a minute here takes some there.")]
@@ -84,6 +88,11 @@ enum Suite {
     Live {
         /// Parts of the names of tests, or arguments of the test program
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filters: Vec<String>,
+    },
+    /// Block I/O on virtual, made-up and mapped disks, with several file systems
+    Disks {
+        /// Parts of the names of scenarios
         filters: Vec<String>,
     },
     /// The daemon against the truth of a simulated meter, workload by workload
@@ -112,6 +121,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Suite::Live { filters } => {
             let choice = Choice { arguments: filters, long: args.long, deadline };
             live::run(&mut report, &series(&kernels::SERIES), &choice);
+        }
+        Suite::Disks { filters } => {
+            let choice = Choice { arguments: filters, long: args.long, deadline };
+            disks::run(&mut report, &series(&kernels::SERIES), &choice);
         }
         Suite::Accuracy { write, scaphandre, filters } => {
             let (write, long, scaphandre) = (*write, args.long || *write, *scaphandre || *write);
