@@ -1,4 +1,13 @@
 //! Block I/O: what a request is, whose it is, how it failed, and in which order figures of it stand.
+//!
+//! What the kernel counts lies in rows that all CPUs share: sums of 64 bits, and buckets of 32 bits that wrap and whose
+//! differences a reader adds up.
+#![expect(clippy::inline_always, reason = "the kernel side has no calls to spare")]
+
+use crate::{
+    histogram,
+    threads::{FIRST, WAIT_BUCKETS, place},
+};
 
 /// What a request does. Zone operations and those of drivers alone are no direction: see [`OTHER`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +46,31 @@ impl Direction {
     /// Whether its duration is known.
     pub const fn is_timed(self) -> bool {
         !matches!(self, Self::Flush)
+    }
+}
+
+/// `REQ_OP_*` of a request: numbers that never changed.
+mod operation {
+    pub(super) const READ: u32 = 0;
+    pub(super) const WRITE: u32 = 1;
+    pub(super) const FLUSH: u32 = 2;
+    pub(super) const DISCARD: u32 = 3;
+    pub(super) const SECURE_ERASE: u32 = 5;
+    /// `WRITE_SAME` up to 5.17, `ZONE_APPEND` from then on.
+    pub(super) const SEVEN: u32 = 7;
+    pub(super) const WRITE_ZEROES: u32 = 9;
+}
+
+/// Place of the figures of an operation, `REQ_OP_*`, where that which writes at a zone's end is `zone_append`.
+#[inline(always)]
+pub const fn place_of(operation: u32, zone_append: u32) -> usize {
+    match operation {
+        operation::READ => Direction::Read as usize,
+        operation::WRITE | operation::SEVEN | operation::WRITE_ZEROES => Direction::Write as usize,
+        operation::FLUSH => Direction::Flush as usize,
+        operation::DISCARD | operation::SECURE_ERASE => Direction::Discard as usize,
+        other if other == zone_append => Direction::Write as usize,
+        _ => OTHER,
     }
 }
 
@@ -98,13 +132,62 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Of a `blk_status_t` that is not 0. The numbers from 14 on have changed: `offline` is that of `BLK_STS_OFFLINE`.
+    #[inline(always)]
+    pub const fn of_status(status: u32, offline: u32) -> Self {
+        match status {
+            1 => Self::NotSupported,
+            2 => Self::TimedOut,
+            3 => Self::NoSpace,
+            4 => Self::Transport,
+            5 | 6 | 8 => Self::Target,
+            7 => Self::Medium,
+            9 | 12 | 13 => Self::Resource,
+            10 => Self::Io,
+            // Zone resources, then the device, then the limit of a command's duration.
+            14..=18 if status < offline => Self::Resource,
+            14..=18 if status == offline => Self::Offline,
+            14..=18 if status == offline + 1 => Self::TimedOut,
+            _ => Self::Other,
+        }
+    }
+
+    /// Of an errno, positive, as older kernels say the same.
+    #[inline(always)]
+    pub const fn of_errno(errno: u32) -> Self {
+        match errno {
+            // EIO
+            5 => Self::Io,
+            // EAGAIN, ENOMEM, EBUSY; of zones ECOMM, EOVERFLOW, ETOOMANYREFS
+            11 | 12 | 16 | 70 | 75 | 109 => Self::Resource,
+            // ENODEV
+            19 => Self::Offline,
+            // ENOSPC
+            28 => Self::NoSpace,
+            // EBADE, EILSEQ, EREMOTEIO
+            52 | 84 | 121 => Self::Target,
+            // ENODATA
+            61 => Self::Medium,
+            // ETIME, ETIMEDOUT
+            62 | 110 => Self::TimedOut,
+            // ENOLINK
+            67 => Self::Transport,
+            // EOPNOTSUPP
+            95 => Self::NotSupported,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Whose a request is, packed in 64 bits: the id of a cgroup of the unified hierarchy, or one of the two below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct OwnerKey(pub u64);
 
 impl OwnerKey {
-    /// The request names no cgroup: it has no data of its own, or the kernel keeps no such account.
+    /// The request names no cgroup: it has no data of its own, or the kernel keeps no such account. Also where there was no
+    /// room for its cgroup, which is counted as a loss.
     pub const NOBODY: Self = Self(1 << 63);
     /// The cgroup is of a version 1 hierarchy, whose ids mean something else.
     pub const V1: Self = Self(1 << 63 | 1);
@@ -138,9 +221,119 @@ pub enum Owner {
 /// Scale of a workload's histograms: [`crate::threads::WAIT_BUCKETS`] buckets.
 pub const WORK_SCALE: i32 = crate::threads::WAIT_SCALE;
 /// Scale of a device's histograms.
-pub const DEVICE_SCALE: i32 = crate::histogram::SCALE;
+pub const DEVICE_SCALE: i32 = histogram::SCALE;
 /// Buckets of a device's histogram: the one for zero, then scale 3 from 2^-20 s to 2^7 s.
 pub const DEVICE_BUCKETS: usize = 1 + 216;
+/// Buckets of a workload's histogram.
+pub const WORK_BUCKETS: usize = WAIT_BUCKETS;
+
+/// Directions with a histogram: all that are timed.
+pub const TIMED: usize = 3;
+
+/// Which histogram a timed place has; [`TIMED`]: none.
+#[inline(always)]
+pub const fn timed(place: usize) -> usize {
+    const READ: usize = Direction::Read as usize;
+    const WRITE: usize = Direction::Write as usize;
+    const DISCARD: usize = Direction::Discard as usize;
+    match place {
+        READ => 0,
+        WRITE => 1,
+        DISCARD => 2,
+        _ => TIMED,
+    }
+}
+
+/// Bucket of a duration in a workload's histogram, and in a device's: 0 for zero; what is longer than the last one's is in it.
+#[inline(always)]
+pub const fn buckets(nanos: u64) -> (usize, usize) {
+    let index = histogram::index(nanos) - FIRST;
+    (place(nanos, index >> 1, WORK_BUCKETS), place(nanos, index, DEVICE_BUCKETS))
+}
+
+/// Requests of one direction. 32 bytes: what one request adds to is in one cache line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PlaceSums {
+    /// That ended.
+    pub operations: u64,
+    /// Bytes of them, those of partial completions included.
+    pub bytes: u64,
+    /// Nanoseconds of those whose duration is known.
+    pub time: u64,
+    /// Those whose duration should be known and is not.
+    pub unmeasured: u64,
+}
+
+/// Requests of one owner. 256 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct WorkSums {
+    /// By [`Direction`], then those of none.
+    pub places: [PlaceSums; PLACES],
+    /// Completions with an error, by [`Failure`].
+    pub errors: [u64; FAILURES.len()],
+    /// [`OwnerKey`]; 0 = the row is free.
+    pub owner: u64,
+    /// Zero.
+    pub reserved: u64,
+}
+
+/// Requests of one owner, and how long they took. 1,600 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct WorkRow {
+    /// How many and how much.
+    pub sums: WorkSums,
+    /// By direction that is timed.
+    pub counts: [[u32; WORK_BUCKETS]; TIMED],
+    /// Zero.
+    pub reserved: [u32; 9],
+}
+
+/// Requests of one device. 2,688 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct DeviceRow {
+    /// [`device_number`] plus one; 0 = the row is free, or that of the others.
+    pub device: u64,
+    /// Times that the kernel asked for a request again.
+    pub requeues: u64,
+    /// By direction that is timed: nanoseconds.
+    pub time: [u64; TIMED],
+    /// Likewise.
+    pub counts: [[u32; DEVICE_BUCKETS]; TIMED],
+    /// Zero.
+    pub reserved: [u32; 11],
+}
+
+/// A request that its driver has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Issued {
+    /// Since when, nanoseconds of the monotonic clock.
+    pub since: u64,
+    /// Of which device, as [`device_number`].
+    pub device: u64,
+}
+
+/// Row of all devices that have none of their own.
+pub const OTHER_DEVICES: u32 = 0;
+
+/// Rows that [`OwnerKey::NOBODY`] and [`OwnerKey::V1`] always have.
+pub const FIXED_ROWS: [OwnerKey; 2] = [OwnerKey::NOBODY, OwnerKey::V1];
+
+/// Bits of a minor number in the kernel's device numbers.
+pub const MINOR_BITS: u32 = 20;
+
+/// The kernel's number of a device.
+pub const fn device_number(major: u32, minor: u32) -> u32 {
+    major << MINOR_BITS | minor
+}
+
+const _: () = assert!(size_of::<WorkSums>() == 256);
+const _: () = assert!(size_of::<WorkRow>() == 1600);
+const _: () = assert!(size_of::<DeviceRow>() == 2688);
 
 #[cfg(test)]
 mod tests {

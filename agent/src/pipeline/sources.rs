@@ -8,7 +8,10 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wattrace_common::sched::{Work, WorkKey};
+use wattrace_common::{
+    block::OwnerKey,
+    sched::{Work, WorkKey},
+};
 
 use super::files::Files;
 use crate::{
@@ -16,9 +19,9 @@ use crate::{
     config::SchedLevel,
     probes::{
         FileError,
-        bpf::{self, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
+        bpf::{self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
-        fdinfo, lockdown, process, procfs,
+        disks, fdinfo, lockdown, process, procfs,
         sys::HandleError,
         topology::{self, Topology},
     },
@@ -178,7 +181,9 @@ impl Sources {
         let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
         let threads = programs.threads.as_mut().ok();
         let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads, disk: None })
+        let is_there = |device| disks::is_there(&self.root, device);
+        let disk = programs.block.as_mut().ok().map(|block| block.read(&programs.times, is_there));
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads, disk })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -301,6 +306,22 @@ impl Sources {
         }
     }
 
+    /// Gives the kernel's rows of block I/O back whose owners are dead, by the ids of their cgroups; returns those given.
+    pub fn release_disk(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
+        match &mut self.sched {
+            Sched::Btf(programs) => programs.block.as_mut().map(|block| block.release(is_dead)).unwrap_or_default(),
+            Sched::Files(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Share of the kernel's rows of block I/O that is taken, 0 to 1.
+    pub fn disk_fullness(&self) -> f64 {
+        match &self.sched {
+            Sched::Btf(programs) => programs.block.as_ref().map_or(0.0, BlockMaps::fullness),
+            Sched::Files(_) => 0.0,
+        }
+    }
+
     /// Share of the fullest CPU's table that is taken, 0 to 1.
     pub fn fullness(&self) -> f64 {
         match &self.sched {
@@ -334,6 +355,8 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLe
         time_runs: true,
         follows_threads: level == SchedLevel::Full,
         siblings: topology.siblings(),
+        block: BlockMode::default(),
+        requests: disks::requests(root),
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -51,7 +51,7 @@ fn a_reader_of_a_disk_waits_for_io() {
         if throttle.is_some() { "throttled" } else { "as fast as they are" }
     );
     let [file, bytes, count] = [disk.file.display().to_string(), BYTES.to_string(), READS.to_string()];
-    let watched = watch(&cgroup, &["direct", &file, &bytes, &count], &["stay"], |_, load| {
+    let watched = watch(&cgroup, &["disk", &file, "read", &bytes, &count], &["stay"], |_, load| {
         if let Some(throttle) = &throttle {
             throttle.add(load.child.id());
         }

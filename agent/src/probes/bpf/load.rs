@@ -16,11 +16,12 @@ use aya::{
 };
 use wattrace_common::{
     layout,
-    limits::{HISTOGRAM_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
+    limits::{BLOCK_DEVICES, BLOCK_ROWS, HISTOGRAM_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
     loss::COUNTERS_PER_CPU,
 };
 
 use super::{
+    block::{BlockMaps, BlockParts},
     cost::Fill,
     events::CgroupEvents,
     freeze::freeze,
@@ -54,10 +55,26 @@ pub struct Machine {
     pub time_runs: bool,
     /// Whether threads are followed off the CPU: level full.
     pub follows_threads: bool,
+    /// What is counted of block I/O.
+    pub block: BlockMode,
+    /// Requests that block devices can have at once.
+    pub requests: u32,
     /// CPUs that share their core with one other, and that other.
     pub siblings: BTreeMap<u32, u32>,
     /// What the kernel must call this process.
     pub me: Me,
+}
+
+/// What is counted of block I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BlockMode {
+    /// Nothing.
+    Off,
+    /// Requests, timed from when the kernel made them: the wait in a queue is part of it.
+    #[default]
+    Total,
+    /// Requests, timed from when their driver got them.
+    Device,
 }
 
 /// Attached programs and their maps.
@@ -72,10 +89,18 @@ pub struct Programs {
     pub threads: Result<ThreadMaps, String>,
     /// Whether waits for a CPU after being woken are told; if not, why, and what follows.
     pub waits: Result<(), String>,
+    /// Block I/O, or why it is not counted.
+    pub block: Result<BlockMaps, String>,
+    /// Whether requests are timed from when their driver got them; if not, why.
+    pub issues: Result<(), String>,
+    /// Whether requests name whose they are; if not, why, and what follows.
+    pub owners: Result<(), String>,
     /// Descriptors of the maps, by name: for as long as this lives.
     pub descriptors: Vec<(String, RawFd)>,
     /// Whether threads were to be followed off the CPU.
     is_full_wanted: bool,
+    /// Whether block I/O was to be counted.
+    is_block_wanted: bool,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -165,6 +190,14 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         }
         Err(error) => Err(error.to_string()),
     };
+    let block = block(&mut ebpf, &plan, layouts, &btf);
+    let owner = layouts.block.as_ref().ok().filter(|_| block.is_ok()).map(|block| block.owner.as_ref());
+    let owners = owner.map_or(Ok(()), |owner| owner.map(|_| ()).map_err(ToString::to_string));
+    let issues = match (&block, machine.block) {
+        (Ok(_), BlockMode::Device) => Ok(()),
+        (Ok(_), _) => Err("requests are timed from when the kernel made them".to_owned()),
+        (Err(why), _) => Err(why.clone()),
+    };
     let me = Me { cgroup: None, ..machine.me };
     Ok(Programs {
         times,
@@ -172,8 +205,12 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         moves,
         threads,
         waits,
+        block,
+        issues,
+        owners,
         descriptors,
         is_full_wanted: machine.follows_threads,
+        is_block_wanted: machine.block != BlockMode::Off,
         me,
         _ebpf: ebpf,
     })
@@ -183,13 +220,16 @@ impl Programs {
     /// What is not counted although it was asked for: in sentences, what follows among them.
     pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
         let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
-        self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err())
+        let block = self.block.as_ref().err().filter(|_| self.is_block_wanted);
+        let sched = self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err());
+        sched.chain(block).chain(self.owners.as_ref().err())
     }
 
     /// How full the maps are whose room may run out.
     pub fn fills(&self) -> Vec<Fill> {
         let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));
-        self.times.fills().into_iter().chain(threads).collect()
+        let block = self.block.iter().flat_map(|block| block.fills(&self.times));
+        self.times.fills().into_iter().chain(threads).chain(block).collect()
     }
 }
 
@@ -321,6 +361,42 @@ fn thread_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<ThreadMaps, LoadError
         _data: vec![threads_data, histograms_data],
     };
     ThreadMaps::new(parts).map_err(object)
+}
+
+/// Completions are counted from the moment they are attached to: the maps must be ready then.
+fn block(ebpf: &mut Ebpf, plan: &Plan<'_>, layouts: &Layouts, btf: &Btf) -> Result<BlockMaps, String> {
+    if plan.block.is_none() {
+        let why = layouts.block.as_ref().err().filter(|_| plan.machine.block != BlockMode::Off);
+        return Err(why.map_or_else(|| "block I/O is not to be counted".to_owned(), ToString::to_string));
+    }
+    let mut attached = || {
+        let maps = block_maps(ebpf)?;
+        if plan.machine.block == BlockMode::Device {
+            attach(ebpf, "block_rq_issue", btf)?;
+        }
+        attach(ebpf, "block_rq_requeue", btf)?;
+        attach(ebpf, "block_rq_complete", btf)?;
+        Ok(maps)
+    };
+    attached().map_err(|error: LoadError| format!("{error}: {}", Effect::BlockOff))
+}
+
+fn block_maps(ebpf: &mut Ebpf) -> Result<BlockMaps, LoadError> {
+    let object = |error| LoadError::Object(chain(&error));
+    let (work, work_data) = mapped(ebpf, layout::MAP_BLOCK_WORK, BLOCK_ROWS)?;
+    let (devices, devices_data) = mapped(ebpf, layout::MAP_BLOCK_DEVICES, BLOCK_DEVICES)?;
+    let parts = BlockParts {
+        work,
+        devices,
+        row_of: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_ROW)?).map_err(object)?,
+        free_rows: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_ROWS)?).map_err(object)?,
+        more: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_MORE)?).map_err(object)?,
+        slot_of: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_SLOT)?).map_err(object)?,
+        free_slots: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_SLOTS)?).map_err(object)?,
+        issued: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_ISSUED)?).map_err(object)?,
+        _data: vec![work_data, devices_data],
+    };
+    BlockMaps::new(parts).map_err(object)
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {
