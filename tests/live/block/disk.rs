@@ -50,20 +50,40 @@ impl Disk {
         }
         let path = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
         let name = path.file_name()?.to_str()?.to_owned();
-        let number = fs::read_to_string(format!("/sys/block/{name}/dev")).ok()?;
-        let (major, minor) = number.trim().split_once(':')?;
-        let number = DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? };
+        let number = number_of(&name)?;
         Some(Self { path, number, name, _folder: folder })
     }
 
-    /// From `/proc/diskstats`.
     pub fn stats(&self) -> Stats {
+        Stats::of(&self.name)
+    }
+
+    /// A setting of its queue.
+    pub fn set(&self, name: &str, value: &str) {
+        fs::write(format!("/sys/block/{}/queue/{name}", self.name), value).unwrap();
+    }
+
+    /// Runs steps of the load `disk` on it, in a cgroup from the start.
+    pub fn load(&self, cgroup: &Cgroup, steps: &[&str]) {
+        load(&self.path, cgroup, steps);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(Command::new("losetup").arg("--detach").arg(&self.path).status());
+    }
+}
+
+impl Stats {
+    /// Of a disk, by its name: from `/proc/diskstats`.
+    pub fn of(disk: &str) -> Self {
         let text = fs::read_to_string("/proc/diskstats").unwrap();
         let mut rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        let row = rows.find(|row| row[2] == self.name).unwrap();
+        let row = rows.find(|row| row[2] == disk).unwrap();
         let at = |field: usize| row.get(2 + field).map_or(0, |text| text.parse().unwrap());
         const SECTOR: u64 = 512;
-        Stats {
+        Self {
             reads: at(1),
             read_bytes: SECTOR * at(3),
             writes: at(5),
@@ -75,27 +95,6 @@ impl Disk {
         }
     }
 
-    /// A setting of its queue.
-    pub fn set(&self, name: &str, value: &str) {
-        fs::write(format!("/sys/block/{}/queue/{name}", self.name), value).unwrap();
-    }
-
-    /// Runs steps of the load `disk` on it, in a cgroup from the start.
-    pub fn load(&self, cgroup: &Cgroup, steps: &[&str]) {
-        let file = self.path.display().to_string();
-        let mut load = crate::support::Load::born_in(cgroup, &[&["disk", file.as_str()], steps].concat(), &[]);
-        load.go();
-        load.wait();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        drop(Command::new("losetup").arg("--detach").arg(&self.path).status());
-    }
-}
-
-impl Stats {
     pub fn since(self, before: Self) -> Self {
         Self {
             reads: self.reads - before.reads,
@@ -108,6 +107,21 @@ impl Stats {
             merges: self.merges - before.merges,
         }
     }
+}
+
+/// As the kernel numbers a disk of this name.
+pub fn number_of(disk: &str) -> Option<DeviceNumber> {
+    let number = fs::read_to_string(format!("/sys/block/{disk}/dev")).ok()?;
+    let (major, minor) = number.trim().split_once(':')?;
+    Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
+}
+
+/// Runs steps of the load `disk` on a file or a device, in a cgroup from the start.
+pub fn load(file: &Path, cgroup: &Cgroup, steps: &[&str]) {
+    let file = file.display().to_string();
+    let mut load = crate::support::Load::born_in(cgroup, &[&["disk", file.as_str()], steps].concat(), &[]);
+    load.go();
+    load.wait();
 }
 
 /// Runs a program in a cgroup; whether it succeeded.
