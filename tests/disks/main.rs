@@ -4,11 +4,22 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::items_after_statements,
     unreachable_pub,
     reason = "a test that cannot go on fails, and it starts loads"
 )]
 
+#[expect(dead_code, reason = "shared with the live tests, which use all of it")]
+#[path = "../live/block/disk.rs"]
 mod disk;
-#[expect(dead_code, unused_imports, unused_macros, reason = "shared with the live tests, which use all of it")]
+mod machine;
+mod made_up;
+mod mapped;
+mod owners;
+#[expect(dead_code, reason = "shared with the live tests, which use all of it")]
+#[path = "../live/block/probe.rs"]
+mod probe;
+#[expect(dead_code, reason = "shared with the live tests, which use all of it")]
 #[path = "../live/support.rs"]
 mod support;

@@ -7,6 +7,7 @@ mod bcc;
 mod births;
 mod corners;
 mod disk;
+mod ext;
 mod hotplug;
 mod moved;
 mod places;

@@ -23,8 +23,9 @@ use crate::{
 
 /// In the order of loading; what they need comes before them by itself. The sums over file systems' blocks are asked for by
 /// name only, and what a kernel has built in or lost is left out.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 16] = [
     "crc32c_generic",
+    "crc32c_cryptoapi",
     "crc32c_intel",
     "virtio_pci",
     "virtio_blk",
