@@ -64,8 +64,10 @@ fn bytes_are_those_of_each_cgroup(kind: &str) {
         100.0 * right as f64 / all as f64,
         Bytes::told(&reading, root)
     );
-    // Nothing was kept in memory: what was to be read or written was.
-    assert!(all >= (4 + 4 + 6 + 5) * MIB as u64, "{all}");
+    // Nothing was kept in memory. Some btrfs write checksummed data through the cache even where they are asked not to, and who
+    // made the file then owns that: this test.
+    let least = if kind == "btrfs" { 4 + 6 + 5 } else { 4 + 4 + 6 + 5 };
+    assert!(all >= least * MIB as u64, "{all}");
 }
 
 #[test]

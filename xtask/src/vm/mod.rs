@@ -34,6 +34,8 @@ const LONG_DEADLINE: Duration = Duration::from_secs(5400);
 /// What the short form has. The suite of the simulated meter is held to narrow limits where the host's load is not seen.
 const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
 const SHORT_ACCURACY_KERNELS: [&str; 2] = ["6.12", "7.3"];
+/// A full kernel is 100 MB to download.
+const SHORT_DISKS_KERNELS: [&str; 1] = ["6.12"];
 const SHORT_LIVE: [&str; 8] = [
     "loader::",
     "sched::two_cgroups_with_known_use",
@@ -154,6 +156,7 @@ pub fn part(report: &mut Report, long: bool) {
     let deadline = if long { LONG_DEADLINE } else { SHORT_DEADLINE };
     let kernels = |all: &[&str], some: &[&str]| owned(if long { all } else { some });
     live::run(report, &kernels(&kernels::SERIES, &SHORT_KERNELS), &Choice { arguments: &tests, long, deadline });
+    disks::run(report, &kernels(&kernels::SERIES, &SHORT_DISKS_KERNELS), &Choice { arguments: &[], long, deadline });
     let choice = accuracy::Choice { arguments: &scenarios, long, scaphandre: long, write: false, deadline };
     accuracy::run(report, &kernels(&accuracy::KERNELS, &SHORT_ACCURACY_KERNELS), &choice);
 }
