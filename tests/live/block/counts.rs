@@ -188,3 +188,14 @@ fn no_room_is_told_apart_from_other_failures() {
     println!("{errors:?}");
     assert_eq!(errors[Failure::NoSpace as usize] + errors[Failure::Io as usize], 1);
 }
+
+/// Also where there is no disk.
+#[test]
+fn the_programs_are_accepted_and_name_nobody_who_did_nothing() {
+    live!();
+    let cgroup = cgroup();
+    for mode in [BlockMode::Total, BlockMode::Device] {
+        let reading = Probe::start(mode).read();
+        assert!(reading.work.iter().all(|work| work.owner != OwnerKey::cgroup(cgroup.id)));
+    }
+}
