@@ -1,13 +1,9 @@
 //! Block I/O: what a request is, whose it is, how it failed, and in which order figures of it stand.
-//!
-//! What the kernel counts lies in rows that all CPUs share: sums of 64 bits, and buckets of 32 bits that wrap and whose
-//! differences a reader adds up.
 #![expect(clippy::inline_always, reason = "the kernel side has no calls to spare")]
 
-use crate::{
-    histogram,
-    threads::{FIRST, WAIT_BUCKETS, place},
-};
+mod rows;
+
+pub use rows::*;
 
 /// What a request does. Zone operations and those of drivers alone are no direction: see [`OTHER`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -218,131 +214,50 @@ pub enum Owner {
     Cgroup(u64),
 }
 
-/// Scale of a workload's histograms: [`crate::threads::WAIT_BUCKETS`] buckets.
-pub const WORK_SCALE: i32 = crate::threads::WAIT_SCALE;
-/// Scale of a device's histograms.
-pub const DEVICE_SCALE: i32 = histogram::SCALE;
-/// Buckets of a device's histogram: the one for zero, then scale 3 from 2^-20 s to 2^7 s.
-pub const DEVICE_BUCKETS: usize = 1 + 216;
-/// Buckets of a workload's histogram.
-pub const WORK_BUCKETS: usize = WAIT_BUCKETS;
-
-/// Directions with a histogram: all that are timed.
-pub const TIMED: usize = 3;
-
-/// Which histogram a timed place has; [`TIMED`]: none.
-#[inline(always)]
-pub const fn timed(place: usize) -> usize {
-    const READ: usize = Direction::Read as usize;
-    const WRITE: usize = Direction::Write as usize;
-    const DISCARD: usize = Direction::Discard as usize;
-    match place {
-        READ => 0,
-        WRITE => 1,
-        DISCARD => 2,
-        _ => TIMED,
-    }
-}
-
-/// Bucket of a duration in a workload's histogram, and in a device's: 0 for zero; what is longer than the last one's is in it.
-#[inline(always)]
-pub const fn buckets(nanos: u64) -> (usize, usize) {
-    let index = histogram::index(nanos) - FIRST;
-    (place(nanos, index >> 1, WORK_BUCKETS), place(nanos, index, DEVICE_BUCKETS))
-}
-
-/// Requests of one direction. 32 bytes: what one request adds to is in one cache line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct PlaceSums {
-    /// That ended.
-    pub operations: u64,
-    /// Bytes of them, those of partial completions included.
-    pub bytes: u64,
-    /// Nanoseconds of those whose duration is known.
-    pub time: u64,
-    /// Those whose duration should be known and is not.
-    pub unmeasured: u64,
-}
-
-/// Requests of one owner. 256 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct WorkSums {
-    /// By [`Direction`], then those of none.
-    pub places: [PlaceSums; PLACES],
-    /// Completions with an error, by [`Failure`].
-    pub errors: [u64; FAILURES.len()],
-    /// [`OwnerKey`]; 0 = the row is free.
-    pub owner: u64,
-    /// Zero.
-    pub reserved: u64,
-}
-
-/// Requests of one owner, and how long they took. 1,600 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct WorkRow {
-    /// How many and how much.
-    pub sums: WorkSums,
-    /// By direction that is timed.
-    pub counts: [[u32; WORK_BUCKETS]; TIMED],
-    /// Zero.
-    pub reserved: [u32; 9],
-}
-
-/// Requests of one device. 2,688 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct DeviceRow {
-    /// [`device_number`] plus one; 0 = the row is free, or that of the others.
-    pub device: u64,
-    /// Times that the kernel asked for a request again.
-    pub requeues: u64,
-    /// By direction that is timed: nanoseconds.
-    pub time: [u64; TIMED],
-    /// Likewise.
-    pub counts: [[u32; DEVICE_BUCKETS]; TIMED],
-    /// Zero.
-    pub reserved: [u32; 11],
-}
-
-/// A request that its driver has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Issued {
-    /// Since when, nanoseconds of the monotonic clock.
-    pub since: u64,
-    /// Of which device, as [`device_number`].
-    pub device: u64,
-}
-
-/// Row of all devices that have none of their own.
-pub const OTHER_DEVICES: u32 = 0;
-
-/// Rows that [`OwnerKey::NOBODY`] and [`OwnerKey::V1`] always have.
-pub const FIXED_ROWS: [OwnerKey; 2] = [OwnerKey::NOBODY, OwnerKey::V1];
-
-/// Bits of a minor number in the kernel's device numbers.
-pub const MINOR_BITS: u32 = 20;
-
-/// The kernel's number of a device.
-pub const fn device_number(major: u32, minor: u32) -> u32 {
-    major << MINOR_BITS | minor
-}
-
-const _: () = assert!(size_of::<WorkSums>() == 256);
-const _: () = assert!(size_of::<WorkRow>() == 1600);
-const _: () = assert!(size_of::<DeviceRow>() == 2688);
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Failure::*, *};
 
     #[test]
     fn figures_stand_in_the_order_of_their_numbers() {
         assert!(DIRECTIONS.iter().enumerate().all(|(at, direction)| at == *direction as usize));
         assert!(FAILURES.iter().enumerate().all(|(at, failure)| at == *failure as usize));
+    }
+
+    #[test]
+    fn operations_are_in_their_places() {
+        const APPEND: u32 = 13;
+        let place = |operation| place_of(operation, APPEND);
+        assert_eq!([0, 1, 2, 3, 5].map(place), [0, 1, 2, 3, 3]);
+        assert_eq!([7, 9, APPEND].map(place), [1, 1, 1], "the same, zeroes, and at a zone's end");
+        assert_eq!([11, 15, 17, 32, 34, 35, 255].map(place), [OTHER; 7]);
+        assert_eq!(place_of(13, 7), OTHER, "a zone is closed");
+    }
+
+    #[test]
+    fn both_ways_to_say_a_failure_mean_the_same() {
+        // Numbers of `blk_status_t` with those of errno that the kernel puts in their place.
+        let same = [
+            (1, 95),
+            (2, 110),
+            (3, 28),
+            (4, 67),
+            (5, 121),
+            (6, 52),
+            (7, 61),
+            (8, 84),
+            (9, 12),
+            (10, 5),
+            (12, 11),
+            (13, 16),
+        ];
+        for (status, errno) in same {
+            assert_eq!(Failure::of_status(status, 16), Failure::of_errno(errno), "{status}");
+            assert_ne!(Failure::of_errno(errno), Other, "{status}");
+        }
+        let of = |offline| [14, 15, 16, 17, 18, 19].map(|status| Failure::of_status(status, offline));
+        assert_eq!(of(16), [Resource, Resource, Offline, TimedOut, Other, Other]);
+        assert_eq!(of(17), [Resource, Resource, Resource, Offline, TimedOut, Other]);
     }
 
     #[test]

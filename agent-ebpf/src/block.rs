@@ -50,9 +50,12 @@ pub fn block_rq_issue(ctx: BtfTracePointContext) -> i32 {
     let timer = Timer::sampled(now);
     cost::count_run(cpu, Program::BlockIssue);
     let request = request_of(&ctx);
-    let issued = Issued { since: now, device: u64::from(device_of(request)) };
-    if BLOCK_ISSUED.insert(request.word(), issued, 0).is_err() {
-        loss::count(cpu, Program::BlockIssue, Reason::Full);
+    // A flush, and what is passed through, is not timed: nothing would take it out again.
+    if timed(place(request)) < TIMED {
+        let issued = Issued { since: now, device: u64::from(device_of(request)) };
+        if BLOCK_ISSUED.insert(request.word(), issued, 0).is_err() {
+            loss::count(cpu, Program::BlockIssue, Reason::Full);
+        }
     }
     timer.stop(cpu, Program::BlockIssue);
     0
@@ -92,8 +95,7 @@ fn request_of(ctx: &BtfTracePointContext) -> Kptr {
 fn complete(ctx: &BtfTracePointContext, cpu: u32, now: u64) {
     let request = Kptr::from_arg(ctx.arg(0));
     let (bytes, left) = (ctx.arg::<u64>(2) as u32, request.read::<u32, _>(&REQUEST_DATA_LEN));
-    let flags: u32 = request.read(&REQUEST_CMD_FLAGS);
-    let place = place_of(flags & OPERATION, ZONE_APPEND.load() as u32);
+    let place = place(request);
     if bytes == 0 && left == 0 && place <= Direction::Write as usize {
         // It ends a second time: it asked for a flush, too. Its data, if any, are counted, and so is the flush.
         return;
@@ -113,6 +115,12 @@ fn complete(ctx: &BtfTracePointContext, cpu: u32, now: u64) {
     if let Some(time) = ended.time {
         count_time(cpu, device_of(request), timed(place), time, row);
     }
+}
+
+/// Place of its figures, by what a request does.
+#[inline(always)]
+fn place(request: Kptr) -> usize {
+    place_of(request.read::<u32, _>(&REQUEST_CMD_FLAGS) & OPERATION, ZONE_APPEND.load() as u32)
 }
 
 /// How long a request took that ended; `None`: that is not known.

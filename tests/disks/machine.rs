@@ -10,7 +10,7 @@ use wattrace::samples::DiskReading;
 use wattrace_common::block::{Direction, OwnerKey};
 
 use crate::{
-    disk::{Stats, number_of},
+    disk::{Stats, io_stat, number_of},
     probe::{Probe, counts, device, sum, work},
     support::Cgroup,
 };
@@ -75,13 +75,7 @@ impl Disk {
     /// What the kernel counted of a cgroup on it.
     pub fn bytes_of(&self, cgroup: &Cgroup) -> Bytes {
         let number = number_of(&self.0).unwrap();
-        let text = fs::read_to_string(cgroup.path.join("io.stat")).unwrap();
-        let start = format!("{}:{} ", number.major, number.minor);
-        let line = text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default();
-        let value = |name: &str| {
-            let words = line.split_whitespace().filter_map(|word| word.split_once('='));
-            words.filter(|(key, _)| *key == name).map(|(_, value)| value.parse::<u64>().unwrap()).sum()
-        };
+        let value = |name| io_stat(cgroup, number, name).unwrap();
         Bytes { read: value("rbytes"), written: value("wbytes") }
     }
 }

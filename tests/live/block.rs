@@ -4,4 +4,6 @@
 
 mod counts;
 mod disk;
+mod full;
+mod latency;
 mod probe;

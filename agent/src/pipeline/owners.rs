@@ -54,6 +54,10 @@ impl Pipeline {
     /// Gives the kernel's slots of workloads that are gone back, once its tables get crowded. A key must
     /// have been quiet for a whole tick: its last slice has been read.
     pub(super) fn relieve(&mut self) {
+        if self.sources.disk_fullness() >= CROWDED {
+            let registry = &self.registry;
+            self.sources.release_disk(|id| registry.is_dead(id));
+        }
         self.filled = self.sources.fullness();
         if self.filled < CROWDED {
             self.crowded_since.clear();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use wattrace::samples::DeviceNumber;
+use wattrace_common::block::OwnerKey;
 
 use crate::support::Cgroup;
 
@@ -14,10 +15,24 @@ use crate::support::Cgroup;
 pub struct Disk {
     pub path: PathBuf,
     pub number: DeviceNumber,
-    name: String,
+    pub name: String,
     /// Where its blocks are.
+    pub file: PathBuf,
+    _mount: Option<Mount>,
     _folder: tempfile::TempDir,
 }
+
+/// Memory mounted at a folder, until this is dropped.
+struct Mount(PathBuf);
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg(&self.0).status());
+    }
+}
+
+/// What `/proc/diskstats` counts in.
+const SECTOR: u64 = 512;
 
 /// The kernel's own figures of a disk since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +46,8 @@ pub struct Stats {
     pub flushes: u64,
     /// Bios that became part of a request that was there.
     pub merges: u64,
+    /// Milliseconds of reads, from when the kernel made them.
+    pub read_millis: u64,
 }
 
 impl Disk {
@@ -39,19 +56,39 @@ impl Disk {
         Self::below(Path::new("/dev/shm"), bytes)
     }
 
+    /// Its blocks are a file below a folder, which is read and written past the cache if that can be.
     pub fn below(folder: &Path, bytes: u64) -> Option<Self> {
         let folder = tempfile::tempdir_in(folder).unwrap();
         let file = folder.path().join("blocks");
-        fs::File::create(&file).unwrap().set_len(bytes).unwrap();
-        let made = Command::new("losetup").args(["--find", "--show"]).arg(&file).output().ok()?;
-        if !made.status.success() {
-            println!("SKIPPED: no loop devices: {}", String::from_utf8_lossy(&made.stderr).trim());
+        fs::write(&file, vec![1; usize::try_from(bytes).unwrap()]).unwrap();
+        rustix::fs::fsync(fs::File::open(&file).unwrap()).unwrap();
+        Self::on(file, None, folder)
+    }
+
+    /// Whose blocks have no room where they are.
+    pub fn full() -> Option<Self> {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let mount = Mount(folder.path().to_owned());
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&mount.0).status();
+        assert!(status.unwrap().success());
+        let file = folder.path().join("blocks");
+        fs::File::create(&file).unwrap().set_len(8 << 20).unwrap();
+        Self::on(file, Some(mount), folder)
+    }
+
+    fn on(file: PathBuf, mount: Option<Mount>, folder: tempfile::TempDir) -> Option<Self> {
+        // Some memory cannot be read directly.
+        let direct = ["--direct-io=on", "--direct-io=off"].into_iter();
+        let mut made = direct
+            .filter_map(|direct| Command::new("losetup").args(["--find", "--show", direct]).arg(&file).output().ok());
+        let Some(made) = made.find(|made| made.status.success()) else {
+            println!("SKIPPED: no loop devices here");
             return None;
-        }
+        };
         let path = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
         let name = path.file_name()?.to_str()?.to_owned();
         let number = number_of(&name)?;
-        Some(Self { path, number, name, _folder: folder })
+        Some(Self { path, number, name, file, _mount: mount, _folder: folder })
     }
 
     pub fn stats(&self) -> Stats {
@@ -82,7 +119,6 @@ impl Stats {
         let mut rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let row = rows.find(|row| row[2] == disk).unwrap();
         let at = |field: usize| row.get(2 + field).map_or(0, |text| text.parse().unwrap());
-        const SECTOR: u64 = 512;
         Self {
             reads: at(1),
             read_bytes: SECTOR * at(3),
@@ -92,6 +128,7 @@ impl Stats {
             discarded_bytes: SECTOR * at(14),
             flushes: at(16),
             merges: at(2) + at(6) + at(13),
+            read_millis: at(4),
         }
     }
 
@@ -105,6 +142,7 @@ impl Stats {
             discarded_bytes: self.discarded_bytes - before.discarded_bytes,
             flushes: self.flushes - before.flushes,
             merges: self.merges - before.merges,
+            read_millis: self.read_millis - before.read_millis,
         }
     }
 }
@@ -122,6 +160,30 @@ pub fn load(file: &Path, cgroup: &Cgroup, steps: &[&str]) {
     let mut load = crate::support::Load::born_in(cgroup, &[&["disk", file.as_str()], steps].concat(), &[]);
     load.go();
     load.wait();
+}
+
+/// Whose the requests of a cgroup are here.
+pub fn owner(cgroup: &Cgroup) -> OwnerKey {
+    let controllers = fs::read_to_string("/proc/cgroups").unwrap();
+    let row = controllers.lines().find_map(|line| line.strip_prefix("blkio"));
+    let hierarchy = row.and_then(|row| row.split_whitespace().next());
+    if hierarchy.is_some_and(|hierarchy| hierarchy != "0") { OwnerKey::V1 } else { OwnerKey::cgroup(cgroup.id) }
+}
+
+/// A cgroup whose requests are its own, where the unified hierarchy has the controller.
+pub fn cgroup() -> Cgroup {
+    let cgroup = Cgroup::new();
+    drop(fs::write(cgroup.path.parent().unwrap().join("cgroup.subtree_control"), "+io"));
+    cgroup
+}
+
+/// `rios`, `rbytes`, `wios` or `wbytes` of a cgroup on a disk; `None`: the unified hierarchy does not count.
+pub fn io_stat(cgroup: &Cgroup, disk: DeviceNumber, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(cgroup.path.join("io.stat")).ok()?;
+    let number = format!("{}:{} ", disk.major, disk.minor);
+    let row = text.lines().find_map(|line| line.strip_prefix(&number)).unwrap_or_default();
+    let value = row.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    Some(value.map_or(0, |value| value.parse().unwrap()))
 }
 
 /// Runs a program in a cgroup; whether it succeeded.

@@ -4,15 +4,14 @@
 use std::path::Path;
 
 use wattrace::{
-    clock,
     probes::{
         bpf::{self, BlockMode, Machine, Programs, layout::Layouts},
         disks,
     },
-    samples::{DeviceNumber, DiskDeviceReading, DiskReading, DiskWorkReading},
+    samples::{DeviceNumber, DiskDeviceReading, DiskReading, DiskTotals, DiskWorkReading},
 };
 use wattrace_common::{
-    block::{DIRECTIONS, Direction, Failure, OwnerKey},
+    block::{DIRECTIONS, Direction, OwnerKey},
     loss::{Program, Reason},
 };
 
@@ -21,14 +20,6 @@ use crate::support::{BTF, machine};
 /// Programs of this test's own.
 pub struct Probe {
     programs: Programs,
-}
-
-/// Requests of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
-    pub operations: u64,
-    pub bytes: u64,
-    pub unmeasured: u64,
 }
 
 impl Probe {
@@ -47,6 +38,12 @@ impl Probe {
         let programs = &mut self.programs;
         let block = programs.block.as_mut().unwrap();
         block.read(&programs.times, |device| disks::is_there(Path::new("/"), device))
+    }
+
+    /// Reads as if none of these disks were there.
+    pub fn read_without(&mut self, gone: &[DeviceNumber]) -> DiskReading {
+        let programs = &mut self.programs;
+        programs.block.as_mut().unwrap().read(&programs.times, |device| !gone.contains(&device))
     }
 
     /// Gives the rows of dead owners back.
@@ -69,26 +66,13 @@ pub fn work(reading: &DiskReading, owner: OwnerKey) -> DiskWorkReading {
     reading.work.iter().find(|work| work.owner == owner).cloned().unwrap_or_default()
 }
 
-/// What everybody did, in one direction.
-pub fn all(reading: &DiskReading, direction: Direction) -> Sum {
-    reading.work.iter().map(|work| sum(work, direction)).fold(Sum::default(), |sum, one| Sum {
-        operations: sum.operations + one.operations,
-        bytes: sum.bytes + one.bytes,
-        unmeasured: sum.unmeasured + one.unmeasured,
-    })
-}
-
-pub fn sum(work: &DiskWorkReading, direction: Direction) -> Sum {
-    let at = direction as usize;
-    let totals = &work.totals;
-    Sum { operations: totals.operations[at], bytes: totals.bytes[at], unmeasured: totals.unmeasured[at] }
-}
-
-pub fn since(now: Sum, before: Sum) -> Sum {
-    Sum {
-        operations: now.operations - before.operations,
-        bytes: now.bytes - before.bytes,
-        unmeasured: now.unmeasured - before.unmeasured,
+/// What came between two readings.
+pub fn since(now: &DiskTotals, before: &DiskTotals) -> DiskTotals {
+    DiskTotals {
+        operations: std::array::from_fn(|at| now.operations[at] - before.operations[at]),
+        bytes: std::array::from_fn(|at| now.bytes[at] - before.bytes[at]),
+        unmeasured: std::array::from_fn(|at| now.unmeasured[at] - before.unmeasured[at]),
+        errors: std::array::from_fn(|at| now.errors[at] - before.errors[at]),
     }
 }
 
@@ -96,16 +80,14 @@ pub fn device(reading: &DiskReading, number: DeviceNumber) -> DiskDeviceReading 
     reading.devices.iter().find(|device| device.device == Some(number)).cloned().unwrap_or_default()
 }
 
-/// Requests of a device whose duration is known, by direction.
-pub fn counts(device: &DiskDeviceReading) -> [u64; DIRECTIONS.len()] {
-    std::array::from_fn(|at| device.durations[at].counts.iter().sum())
+/// Requests of a device whose duration is known, by direction, since an earlier reading.
+pub fn timed(now: &DiskDeviceReading, before: &DiskDeviceReading) -> [u64; DIRECTIONS.len()] {
+    let count = |device: &DiskDeviceReading, at: usize| device.durations[at].counts.iter().sum::<u64>();
+    std::array::from_fn(|at| count(now, at) - count(before, at))
 }
 
-pub fn errors(work: &DiskWorkReading, failure: Failure) -> u64 {
-    work.totals.errors[failure as usize]
-}
-
-/// Now, for deadlines.
-pub fn monotonic() -> u64 {
-    clock::monotonic().0
+/// Seconds of requests of a device in one direction since an earlier reading.
+pub fn seconds(now: &DiskDeviceReading, before: &DiskDeviceReading, direction: Direction) -> f64 {
+    let sum = |device: &DiskDeviceReading| device.durations[direction as usize].sum;
+    sum(now).saturating_sub(sum(before)).seconds()
 }

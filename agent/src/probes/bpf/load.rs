@@ -11,27 +11,23 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
-    maps::{HashMap, Map, MapData, PerCpuHashMap, RingBuf, Stack},
+    maps::{Map, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
-use wattrace_common::{
-    layout,
-    limits::{BLOCK_DEVICES, BLOCK_ROWS, HISTOGRAM_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
-    loss::COUNTERS_PER_CPU,
-};
+use wattrace_common::layout;
 
 use super::{
-    block::{BlockMaps, BlockParts},
+    block::BlockMaps,
     cost::Fill,
     events::CgroupEvents,
     freeze::freeze,
     globals::Plan,
     layout::{Effect, Layouts},
-    mapped::Mapped,
+    maps::{block_maps, take, thread_maps, time_maps},
     memlock,
     own::Me,
-    threads::{ThreadMaps, ThreadParts},
-    times::{Maps, TimeMaps},
+    threads::ThreadMaps,
+    times::TimeMaps,
     visit,
 };
 
@@ -290,7 +286,7 @@ fn causes<'a>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
@@ -298,10 +294,6 @@ fn error_is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.raw_os_error() == Some(libc::EPERM))
-}
-
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LoadError> {
-    ebpf.take_map(name).ok_or(LoadError::Missing(name))
 }
 
 /// `None` for a kind of map that the object does not have.
@@ -315,52 +307,6 @@ fn descriptor(map: &Map) -> Option<RawFd> {
         | Map::Stack(data) => Some(data.fd().as_fd().as_raw_fd()),
         _ => None,
     }
-}
-
-fn mapped<T: wattrace_common::pod::Pod>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    len: u32,
-) -> Result<(Mapped<T>, MapData), LoadError> {
-    let Map::Array(data) = take(ebpf, name)? else { return Err(LoadError::Missing(name)) };
-    let len = usize::try_from(len).unwrap_or(0);
-    let mapped = Mapped::new(data.fd().as_fd(), len)
-        .map_err(|error| LoadError::Object(format!("mapping `{name}` failed: {error}")))?;
-    mapped.touch();
-    Ok((mapped, data))
-}
-
-fn time_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<TimeMaps, LoadError> {
-    let machine = plan.machine;
-    let shared = if machine.siblings.is_empty() { 1 } else { machine.possible * TIME_ROWS };
-    let (shared, shared_data) = mapped(ebpf, layout::MAP_SHARED, shared)?;
-    let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
-    let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
-    let (moves, moves_data) = mapped(ebpf, layout::MAP_MOVES, machine.possible)?;
-    let (lost, lost_data) = mapped(ebpf, layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)?;
-    let (costs, costs_data) = mapped(ebpf, layout::MAP_COSTS, machine.possible)?;
-    let overflow =
-        PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
-    let data = vec![cpus_data, times_data, shared_data, moves_data, lost_data, costs_data];
-    let times = TimeMaps::new(Maps { cpus, times, shared, moves, lost, costs, overflow, data });
-    times.set_siblings(&machine.siblings);
-    Ok(times)
-}
-
-fn thread_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<ThreadMaps, LoadError> {
-    let object = |error| LoadError::Object(chain(&error));
-    let (threads, threads_data) = mapped(ebpf, layout::MAP_THREADS, plan.machine.possible * THREAD_ROWS)?;
-    let (histograms, histograms_data) = mapped(ebpf, layout::MAP_HISTOGRAMS, HISTOGRAM_ROWS * plan.stripes())?;
-    let parts = ThreadParts {
-        threads,
-        histograms,
-        overflow: PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW_THREADS)?).map_err(object)?,
-        row_of: HashMap::try_from(take(ebpf, layout::MAP_HISTOGRAM_ROW)?).map_err(object)?,
-        free: Stack::try_from(take(ebpf, layout::MAP_FREE_ROWS)?).map_err(object)?,
-        stripes: plan.stripes(),
-        _data: vec![threads_data, histograms_data],
-    };
-    ThreadMaps::new(parts).map_err(object)
 }
 
 /// Completions are counted from the moment they are attached to: the maps must be ready then.
@@ -379,24 +325,6 @@ fn block(ebpf: &mut Ebpf, plan: &Plan<'_>, layouts: &Layouts, btf: &Btf) -> Resu
         Ok(maps)
     };
     attached().map_err(|error: LoadError| format!("{error}: {}", Effect::BlockOff))
-}
-
-fn block_maps(ebpf: &mut Ebpf) -> Result<BlockMaps, LoadError> {
-    let object = |error| LoadError::Object(chain(&error));
-    let (work, work_data) = mapped(ebpf, layout::MAP_BLOCK_WORK, BLOCK_ROWS)?;
-    let (devices, devices_data) = mapped(ebpf, layout::MAP_BLOCK_DEVICES, BLOCK_DEVICES)?;
-    let parts = BlockParts {
-        work,
-        devices,
-        row_of: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_ROW)?).map_err(object)?,
-        free_rows: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_ROWS)?).map_err(object)?,
-        more: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_MORE)?).map_err(object)?,
-        slot_of: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_SLOT)?).map_err(object)?,
-        free_slots: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_SLOTS)?).map_err(object)?,
-        issued: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_ISSUED)?).map_err(object)?,
-        _data: vec![work_data, devices_data],
-    };
-    BlockMaps::new(parts).map_err(object)
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {

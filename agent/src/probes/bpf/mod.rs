@@ -10,6 +10,7 @@ mod globals;
 pub mod layout;
 mod load;
 mod mapped;
+mod maps;
 mod memlock;
 mod own;
 mod parts;

@@ -1,5 +1,5 @@
 //! Loads of a disk: `disk FILE [STEP...]`. Steps are `read BYTES COUNT`, `write BYTES COUNT`, both past the cache and one
-//! behind the other from the start of the file, `dirty BYTES` into the cache, `sync` what is there to the disk.
+//! behind the other from the start of the file, `dirty BYTES` into the cache, `sync` what is there to the disk, `join CGROUP` to go on as a member of another.
 
 use std::{
     fs::{self, File},
@@ -16,6 +16,10 @@ pub(super) fn load(file: &str, steps: &[&str]) -> Result<()> {
     let mut steps = steps.iter();
     let mut next = || steps.next().copied();
     while let Some(step) = next() {
+        if step == "join" {
+            super::join(next().context("join which?")?)?;
+            continue;
+        }
         let mut number = || -> Result<usize> { Ok(next().with_context(|| format!("{step}: how much?"))?.parse()?) };
         match step {
             "read" => read(file, number()?, number()?)?,

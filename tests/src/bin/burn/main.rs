@@ -53,7 +53,7 @@ fn main() -> Result<()> {
         ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
         ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
-        ["disk", file, steps @ ..] => disk::load(file, steps)?,
+        ["disk", file, steps @ ..] | ["now", "disk", file, steps @ ..] => disk::load(file, steps)?,
         other => offcpu::load(other)?,
     }
     if stays {

@@ -189,3 +189,6 @@ fn owner(btf: &Btf<'_>) -> Result<OwnerLayout, LayoutCause> {
     let [kernfs_id] = offsets(btf, "kernfs_node", [("id", Want::Bytes(8))])?;
     Ok(OwnerLayout { bio, group, blkcg, cgroup, cgroup_kn, kernfs_id, hierarchy: hierarchy(btf)? })
 }
+
+#[cfg(test)]
+mod tests;
