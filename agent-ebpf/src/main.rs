@@ -8,10 +8,12 @@
 
 mod cgroup;
 mod cost;
+mod histograms;
 mod kernel;
 mod loss;
 mod maps;
 mod moves;
+mod places;
 mod sched;
 mod slices;
 mod threads;
