@@ -12,7 +12,6 @@ use crate::{
     kernel::*,
     loss,
     maps::{FREE_ROWS, HISTOGRAM_ROW, HISTOGRAMS, THREADS},
-    moves::step32,
 };
 
 /// Counts a time off the CPU in a state, and a wait for it, in a row of histograms.

@@ -100,31 +100,13 @@ impl Moved {
                 let place = addr_of_mut!((*moves).moves).cast::<Move>().add(count as usize);
                 write_volatile(addr_of_mut!((*place).at), now);
                 write_volatile(addr_of_mut!((*place).key), self.key);
-                write_volatile(addr_of_mut!((*moves).count), count + 1);
+                store_in_order(addr_of_mut!((*moves).count), count + 1);
             } else {
                 loss::count(cpu, Program::CgroupAttach, Reason::Full);
             }
             step(addr_of_mut!((*moves).turn));
         }
     }
-}
-
-/// One more, as one instruction that no other access passes.
-#[inline(always)]
-unsafe fn step(word: *mut u64) {
-    // SAFETY: callers pass a word of a map value. The target has no atomics in `core`, but this one in its first instruction
-    // set: all kernels know it.
-    unsafe { core::arch::asm!("lock *(u64 *)({} + 0) += {}", in(reg) word, in(reg) 1_u64) };
-}
-
-/// As [`step`], of half a word.
-///
-/// # Safety
-/// `word` is of a map value.
-#[inline(always)]
-pub unsafe fn step32(word: *mut u32) {
-    // SAFETY: as the caller says.
-    unsafe { core::arch::asm!("lock *(u32 *)({} + 0) += {}", in(reg) word, in(reg) 1_u64) };
 }
 
 /// Whether a thread is the one, or of the process, that was moved.
@@ -160,7 +142,8 @@ pub extern "C" fn share_out(cpu: u32, until: u64) -> u64 {
     let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: this CPU's own slot, as in `sched_switch`.
     let slot = unsafe { &mut *slot };
-    publish(&mut slot.moved, 0);
+    // SAFETY: a word of the slot. A mover that sets it again has more to say than what is read here.
+    unsafe { store_in_order(addr_of_mut!(slot.moved), 0) };
     let Some(moves) = MOVES.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: a valid map value, read word by word.
     let count = unsafe {
@@ -170,6 +153,9 @@ pub extern "C" fn share_out(cpu: u32, until: u64) -> u64 {
         }
         read_volatile(addr_of!((*moves).count))
     };
+    // What is counted is read after the count.
+    // SAFETY: this CPU's own word, which stays as it is.
+    unsafe { store_in_order(addr_of_mut!(slot.rate), slot.rate) };
     let mut of_root = 0;
     for at in 0..MOVES_PER_SLICE {
         if at as u64 >= count {

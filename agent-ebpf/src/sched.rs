@@ -46,13 +46,15 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: `slot` is this CPU's own; see the module documentation.
     let slot = unsafe { &mut *slot };
     let seq = slot.seq;
-    publish(&mut slot.seq, seq + 1);
+    // SAFETY: a word of the slot, as below.
+    unsafe { store_in_order(addr_of_mut!(slot.seq), seq + 1) };
     let left = close_slice(slot, cpu, &run_queue, prev);
     if HAVE_THREADS.load() == 1 {
         threads::switch_out(&ctx, slot, cpu, &left, run_queue.now, prev);
     }
     open_slice(slot, cpu, run_queue.now, next);
-    publish(&mut slot.seq, seq + 2);
+    // SAFETY: as above.
+    unsafe { store_in_order(addr_of_mut!(slot.seq), seq + 2) };
     timer.stop(cpu, Program::Sched);
     0
 }

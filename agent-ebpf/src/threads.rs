@@ -51,6 +51,9 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
     let is_preempted = ctx.arg::<u64>(0) & 0xff != 0;
     let state = state_of(ctx, prev);
     let is_runnable = is_preempted || state == 0;
+    if !is_runnable && state & TASK_DEAD != 0 {
+        forget(pid);
+    }
     let Some(threads) = thread_slot(slot, cpu, left.row, left.key) else { return };
     if slot.wait_state != 0 {
         settle_into(slot, cpu, threads);
@@ -61,7 +64,7 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
         1,
     );
     if !is_runnable && state & TASK_DEAD != 0 {
-        return forget(pid);
+        return;
     }
     let to = if is_runnable { State::Runnable } else { blocked(state, prev) };
     let Some(off) = place_of(pid) else {

@@ -23,6 +23,7 @@ fn machine() -> Machine {
         root_cgroup: 1,
         locked_down: false,
         time_runs: true,
+        reorders: bpf::REORDERS,
         follows_threads: true,
         siblings: BTreeMap::new(),
         me,

@@ -11,6 +11,7 @@ mod hotplug;
 mod moved;
 mod places;
 mod probe;
+mod room;
 mod shares;
 mod sleeps;
 mod truth;

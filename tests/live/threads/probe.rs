@@ -72,26 +72,44 @@ pub struct Histogram {
     scale: i32,
 }
 
+fn machine() -> Machine {
+    Machine {
+        btf: BTF.into(),
+        possible: possible(),
+        online: (0..cpus()).collect(),
+        root_cgroup: root(),
+        locked_down: false,
+        time_runs: false,
+        reorders: bpf::REORDERS,
+        follows_threads: true,
+        siblings: BTreeMap::new(),
+        me: Me { cgroup: None, tgid: Some(std::process::id()) },
+    }
+}
+
 pub fn cpus() -> u32 {
     procfs::cpu_times(Path::new("/"), procfs::user_hz()).unwrap().last().unwrap().cpu + 1
 }
 
 impl Probe {
     pub fn start() -> Self {
-        let cpus = cpus();
-        let machine = Machine {
-            btf: BTF.into(),
-            possible: possible(),
-            online: (0..cpus).collect(),
-            root_cgroup: root(),
-            locked_down: false,
-            time_runs: false,
-            follows_threads: true,
-            siblings: BTreeMap::new(),
-            me: Me { cgroup: None, tgid: Some(std::process::id()) },
-        };
+        Self::on(&machine())
+    }
+
+    /// With one CPU more than there are.
+    pub fn with_phantom_cpu() -> Self {
+        Self::on(&Machine { possible: possible() + 1, ..machine() })
+    }
+
+    /// As on CPUs that see each other's stores in another order, where the kernel has what that needs.
+    pub fn in_order() -> Result<Self, String> {
+        let probe = Self::on(&Machine { reorders: true, ..machine() });
+        probe.programs.order.clone().map(|()| probe)
+    }
+
+    fn on(machine: &Machine) -> Self {
         let layouts = Layouts::load(Path::new(BTF)).unwrap();
-        let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string()).unwrap();
+        let programs = bpf::load(&layouts, machine).map_err(|error| error.to_string()).unwrap();
         assert_eq!(programs.waits, Ok(()), "waits for a CPU are told");
         if let Err(reason) = &programs.threads {
             panic!("threads are not followed: {reason}");
@@ -116,12 +134,21 @@ impl Probe {
             at: (start, clock::monotonic()),
             threads: threads.into_iter().map(|threads| (threads.key, threads)).collect(),
             on_cpu,
-            missed: self.lost(|reason| reason == Reason::Missed),
-            lost: self.lost(Reason::loses),
+            missed: self.count(|reason| reason == Reason::Missed),
+            lost: self.count(Reason::loses),
         }
     }
 
-    fn lost(&self, which: impl Fn(Reason) -> bool) -> u64 {
+    pub fn descriptor(&self, map: &str) -> i32 {
+        self.programs.descriptors.iter().find(|(name, _)| name == map).unwrap().1
+    }
+
+    pub fn torn(&self) -> u64 {
+        self.programs.threads.as_ref().unwrap().torn()
+    }
+
+    /// Of the program on `sched_switch`, how often.
+    pub fn count(&self, which: impl Fn(Reason) -> bool) -> u64 {
         let losses = self.programs.times.losses();
         let ours = losses.into_iter().filter(|loss| loss.program == Program::Sched && which(loss.reason));
         ours.map(|loss| loss.count).sum()

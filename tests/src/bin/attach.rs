@@ -46,6 +46,7 @@ fn machine(follows_threads: bool) -> Result<Machine> {
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
+        reorders: bpf::REORDERS,
         follows_threads,
         siblings: topology.siblings(),
         me: process::expected(root, mount.as_deref(), root_cgroup),

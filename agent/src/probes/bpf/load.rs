@@ -38,6 +38,7 @@ use super::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../agent-ebpf/prebuilt/wattrace.bpf.o");
 
 /// What the loader must know about the machine.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// The running kernel's BTF: programs name their tracepoint by it.
@@ -52,6 +53,8 @@ pub struct Machine {
     pub locked_down: bool,
     /// Whether the programs time some of their own runs.
     pub time_runs: bool,
+    /// Whether a CPU may see another one's stores in another order, see `order.rs`.
+    pub reorders: bool,
     /// Whether threads are followed off the CPU: level full.
     pub follows_threads: bool,
     /// CPUs that share their core with one other, and that other.
@@ -72,6 +75,8 @@ pub struct Programs {
     pub threads: Result<ThreadMaps, String>,
     /// Whether waits for a CPU after being woken are told; if not, why, and what follows.
     pub waits: Result<(), String>,
+    /// Whether a reading has whole switches only; if not, why.
+    pub order: Result<(), String>,
     /// Descriptors of the maps, by name: for as long as this lives.
     pub descriptors: Vec<(String, RawFd)>,
     /// Whether threads were to be followed off the CPU.
@@ -132,7 +137,7 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError`], when `sched_switch` cannot be measured. A failing cgroup program is no error: its
 /// reason stands in [`Programs::cgroups`], and paths are then found by walking.
-pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
+pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
     let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
     memlock::raise();
     // It parses the kernel's types by itself, 10 MB of them: given back before ours are parsed.
@@ -172,6 +177,7 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         moves,
         threads,
         waits,
+        order: Ok(()),
         descriptors,
         is_full_wanted: machine.follows_threads,
         me,
@@ -183,7 +189,8 @@ impl Programs {
     /// What is not counted although it was asked for: in sentences, what follows among them.
     pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
         let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
-        self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err())
+        let others = [&self.moves, &self.waits, &self.order].map(|result| result.as_ref().err());
+        others.into_iter().flatten().chain(threads)
     }
 
     /// How full the maps are whose room may run out.

@@ -10,6 +10,7 @@ pub mod layout;
 mod load;
 mod mapped;
 mod memlock;
+mod order;
 mod own;
 mod parts;
 mod reclaim;
@@ -20,7 +21,8 @@ mod visit;
 
 pub use cost::Fill;
 pub use events::{CgroupChange, CgroupEvents, ChangeKind};
-pub use load::{LoadError, Machine, Programs, load};
+pub use load::{LoadError, Machine, Programs};
+pub use order::{REORDERS, load};
 pub use own::Me;
 pub use threads::ThreadMaps;
 pub use times::{CpuTotals, Loss, TimeMaps, TimesReading};
