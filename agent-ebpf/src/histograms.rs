@@ -21,11 +21,20 @@ pub extern "C" fn count_durations(cpu: u32, rows: u32, state: u32, off: u64, wai
     let stripes = STRIPES.load() as u32;
     let row = rows.wrapping_sub(1).wrapping_mul(stripes) + (cpu & (stripes - 1));
     let Some(histograms) = HISTOGRAMS.get_ptr_mut(row) else { return 0 };
-    count(histograms, wait_bucket(waited));
+    count(histograms, wait_bucket(waited, minus));
     if state < REASONS as u32 {
-        count(histograms, WAIT_BUCKETS + state as usize * OFF_BUCKETS + off_bucket(off));
+        count(histograms, WAIT_BUCKETS + state as usize * OFF_BUCKETS + off_bucket(off, minus));
     }
     0
+}
+
+/// See [`wattrace_common::histogram::Minus`].
+#[inline(always)]
+fn minus(from: u64, less: u64) -> u64 {
+    let mut value = from;
+    // SAFETY: of registers only.
+    unsafe { core::arch::asm!("{0} -= {1}", inout(reg) value, in(reg) less, options(pure, nomem, nostack)) };
+    value
 }
 
 #[inline(always)]
