@@ -49,9 +49,9 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
         came_unreported(slot, cpu, left, prev, pid);
     }
     let is_preempted = ctx.arg::<u64>(0) & 0xff != 0;
-    let state = state_of(ctx, prev);
-    let is_runnable = is_preempted || state == 0;
-    if !is_runnable && state & TASK_DEAD != 0 {
+    // What is preempted on its way to sleep, or to its end, is still to run.
+    let state = if is_preempted { 0 } else { state_of(ctx, prev) };
+    if state & TASK_DEAD != 0 {
         forget(pid);
     }
     let Some(threads) = thread_slot(slot, cpu, left.row, left.key) else { return };
@@ -60,13 +60,13 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
     }
     // SAFETY: this CPU's own row.
     add(
-        unsafe { if is_runnable { addr_of_mut!((*threads).involuntary) } else { addr_of_mut!((*threads).voluntary) } },
+        unsafe { if state == 0 { addr_of_mut!((*threads).involuntary) } else { addr_of_mut!((*threads).voluntary) } },
         1,
     );
-    if !is_runnable && state & TASK_DEAD != 0 {
+    if state & TASK_DEAD != 0 {
         return;
     }
-    let to = if is_runnable { State::Runnable } else { blocked(state, prev) };
+    let to = if state == 0 { State::Runnable } else { blocked(state, prev) };
     let Some(off) = place_of(pid) else {
         loss::count(cpu, Program::Sched, Reason::NoThread);
         return;
