@@ -21,20 +21,15 @@ const BOUNDS: [u64; 8] = [
 #[inline(always)]
 pub fn index(nanos: u64) -> i32 {
     let (octave, mantissa) = parts(nanos, u64::wrapping_sub);
-    let mut index = (octave - 30) << SCALE;
-    let mut at = 0;
-    while at < BOUNDS.len() {
-        #[expect(clippy::indexing_slicing, reason = "at is below the length")]
-        let bound = BOUNDS[at];
-        index += above(mantissa, bound);
-        at += 1;
-    }
+    let below: i64 = BOUNDS.iter().map(|bound| above(mantissa, *bound)).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "at most 33 octaves")]
+    let index = (((octave - 30) << SCALE) + below) as i32;
     index
 }
 
 /// [`index`] at scale 2, with half the comparisons.
 #[inline(always)]
-pub fn index_2(nanos: u64, minus: impl Minus) -> i32 {
+pub fn index_2(nanos: u64, minus: impl Minus) -> i64 {
     let (octave, mantissa) = parts(nanos, minus);
     let [_, a, _, b, _, c, _, d] = BOUNDS;
     ((octave - 30) << 2) + above(mantissa, a) + above(mantissa, b) + above(mantissa, c) + above(mantissa, d)
@@ -42,7 +37,7 @@ pub fn index_2(nanos: u64, minus: impl Minus) -> i32 {
 
 /// [`index`] at scale 1, with a quarter of them.
 #[inline(always)]
-pub fn index_1(nanos: u64, minus: impl Minus) -> i32 {
+pub fn index_1(nanos: u64, minus: impl Minus) -> i64 {
     let (octave, mantissa) = parts(nanos, minus);
     let [_, _, _, a, _, _, _, b] = BOUNDS;
     ((octave - 30) << 1) + above(mantissa, a) + above(mantissa, b)
@@ -58,9 +53,8 @@ impl<T: Fn(u64, u64) -> u64 + Copy> Minus for T {}
 
 /// 1 if a mantissa is above a bound, both with the highest bit set.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "one bit")]
-fn above(mantissa: u64, bound: u64) -> i32 {
-    sign(bound.wrapping_sub(mantissa)) as i32
+fn above(mantissa: u64, bound: u64) -> i64 {
+    sign(bound.wrapping_sub(mantissa)).cast_signed()
 }
 
 /// 1 for what would be negative, were it signed.
@@ -77,18 +71,16 @@ pub(crate) fn beyond(value: u64, limit: u64, minus: impl Minus) -> u64 {
 
 /// Place of the highest bit, and the number shifted until that is the first one.
 #[inline(always)]
-fn parts(nanos: u64, minus: impl Minus) -> (i32, u64) {
+fn parts(nanos: u64, minus: impl Minus) -> (i64, u64) {
     let nanos = capped(nanos);
     let octave = log2(nanos, minus);
-    #[expect(clippy::cast_possible_truncation, reason = "at most 62")]
-    let place = octave as i32;
-    (place, nanos << (63 - octave))
+    (octave.cast_signed(), nanos << (63 - octave))
 }
 
-/// 292 years, and more, are as many.
+/// No duration has the highest bit: what would be negative is as good as endless.
 #[inline(always)]
 pub(crate) const fn capped(nanos: u64) -> u64 {
-    (nanos | sign(nanos).wrapping_neg()) & (u64::MAX >> 1)
+    nanos & (u64::MAX >> 1)
 }
 
 /// As the integer's own, which the kernel's instruction set lacks. 0 of 0.
@@ -129,7 +121,11 @@ mod tests {
         for shift in 0..63 {
             for step in 0..64_u64 {
                 let nanos = (1 << shift) + ((step << shift) >> 6);
-                assert_eq!((index_2(nanos, u64::wrapping_sub), index_1(nanos, u64::wrapping_sub)), (index(nanos) >> 1, index(nanos) >> 2), "{nanos}");
+                assert_eq!(
+                    (index_2(nanos, u64::wrapping_sub), index_1(nanos, u64::wrapping_sub)),
+                    (i64::from(index(nanos) >> 1), i64::from(index(nanos) >> 2)),
+                    "{nanos}"
+                );
             }
         }
     }

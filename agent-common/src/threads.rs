@@ -107,22 +107,21 @@ pub struct Histograms {
 /// Bucket of a wait: 0 for zero; what is longer than the last one's is in it.
 #[inline(always)]
 pub fn wait_bucket(nanos: u64, minus: impl Minus) -> usize {
-    place(nanos, histogram::index_2(nanos, minus) - (FIRST >> 1), WAIT_BUCKETS, minus)
+    place(nanos, histogram::index_2(nanos, minus) - i64::from(FIRST >> 1), WAIT_BUCKETS, minus)
 }
 
 /// Bucket of time off the CPU, likewise.
 #[inline(always)]
 pub fn off_bucket(nanos: u64, minus: impl Minus) -> usize {
-    place(nanos, histogram::index_1(nanos, minus) - (FIRST >> 2), OFF_BUCKETS, minus)
+    place(nanos, histogram::index_1(nanos, minus) - i64::from(FIRST >> 2), OFF_BUCKETS, minus)
 }
 
 #[inline(always)]
-fn place(nanos: u64, index: i32, buckets: usize, minus: impl Minus) -> usize {
-    #[expect(clippy::cast_sign_loss, reason = "beyond zero no index is below the first")]
-    let at = (1 + index) as usize;
-    let at = at & histogram::beyond(histogram::capped(nanos), ZERO, minus) as usize;
+fn place(nanos: u64, index: i64, buckets: usize, minus: impl Minus) -> usize {
+    // Beyond zero no index is below the first.
+    let at = (1 + index).cast_unsigned() & histogram::beyond(histogram::capped(nanos), ZERO, minus);
     // Hardly ever: this branch is no guess.
-    if at < buckets { at } else { buckets - 1 }
+    if at < buckets as u64 { at as usize } else { buckets - 1 }
 }
 
 /// A thread that was switched out, by its id. 32 bytes.

@@ -17,12 +17,12 @@ use crate::{
 /// Counts a time off the CPU in a state, and a wait for it, in a row of histograms.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn count_durations(cpu: u32, rows: u32, state: u32, off: u64, waited: u64) -> u32 {
-    let stripes = STRIPES.load() as u32;
+pub extern "C" fn count_durations(cpu: u64, rows: u64, state: u64, off: u64, waited: u64) -> u32 {
+    let stripes = STRIPES.load();
     let row = rows.wrapping_sub(1).wrapping_mul(stripes) + (cpu & (stripes - 1));
-    let Some(histograms) = HISTOGRAMS.get_ptr_mut(row) else { return 0 };
+    let Some(histograms) = HISTOGRAMS.get_ptr_mut(row as u32) else { return 0 };
     count(histograms, wait_bucket(waited, minus));
-    if state < REASONS as u32 {
+    if state < REASONS as u64 {
         count(histograms, WAIT_BUCKETS + state as usize * OFF_BUCKETS + off_bucket(off, minus));
     }
     0

@@ -215,7 +215,7 @@ fn settle_into(slot: &mut CpuSlot, cpu: u32, threads: *mut ThreadSlot) {
         }
         let rows = read_volatile(addr_of_mut!((*threads).histograms));
         if rows != NO_HISTOGRAMS {
-            count_durations(cpu, rows, at as u32, off, waited);
+            count_durations(u64::from(cpu), u64::from(rows), at, off, waited);
         }
     }
 }
