@@ -133,10 +133,13 @@ pub enum Frozen {
     RequestArgument,
     /// 1 where requests are timed from when their driver got them.
     HaveIssue,
+    /// 1 where other CPUs may see stores in another order. In the offset, which is then 0, of what must stay in its place: a
+    /// store becomes an exchange, and an addition fetches, which nothing passes.
+    InOrder,
 }
 
 /// How many there are.
-pub const FROZEN: usize = Frozen::HaveIssue as usize + 1;
+pub const FROZEN: usize = Frozen::InOrder as usize + 1;
 /// In the offset of a load: that, plus the value's number. Nothing that is ours is as large.
 pub const OFFSET: i16 = 0x7e00;
 /// In the constant of a move, likewise.

@@ -19,31 +19,26 @@ const BOUNDS: [u64; 8] = [
 
 /// Index of the bucket of a duration in nanoseconds; exact for every one above 0.
 #[inline(always)]
-pub const fn index(nanos: u64) -> i32 {
-    let (octave, mantissa) = parts(nanos);
-    let mut index = (octave - 30) << SCALE;
-    let mut at = 0;
-    while at < BOUNDS.len() {
-        #[expect(clippy::indexing_slicing, reason = "at is below the length")]
-        let bound = BOUNDS[at];
-        index += above(mantissa, bound);
-        at += 1;
-    }
+pub fn index(nanos: u64) -> i32 {
+    let (octave, mantissa) = parts(nanos, u64::wrapping_sub);
+    let below: i64 = BOUNDS.iter().map(|bound| above(mantissa, *bound)).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "at most 33 octaves")]
+    let index = (((octave - 30) << SCALE) + below) as i32;
     index
 }
 
 /// [`index`] at scale 2, with half the comparisons.
 #[inline(always)]
-pub const fn index_2(nanos: u64) -> i32 {
-    let (octave, mantissa) = parts(nanos);
+pub fn index_2(nanos: u64, minus: impl Minus) -> i64 {
+    let (octave, mantissa) = parts(nanos, minus);
     let [_, a, _, b, _, c, _, d] = BOUNDS;
     ((octave - 30) << 2) + above(mantissa, a) + above(mantissa, b) + above(mantissa, c) + above(mantissa, d)
 }
 
 /// [`index`] at scale 1, with a quarter of them.
 #[inline(always)]
-pub const fn index_1(nanos: u64) -> i32 {
-    let (octave, mantissa) = parts(nanos);
+pub fn index_1(nanos: u64, minus: impl Minus) -> i64 {
+    let (octave, mantissa) = parts(nanos, minus);
     let [_, _, _, a, _, _, _, b] = BOUNDS;
     ((octave - 30) << 1) + above(mantissa, a) + above(mantissa, b)
 }
@@ -51,11 +46,15 @@ pub const fn index_1(nanos: u64) -> i32 {
 // Durations are as good as random to a CPU that guesses where a branch goes, and each wrong guess costs it as much as all that
 // follows: so there is none.
 
+/// A difference that wraps. The kernel side hides it from its compiler, which makes a branch of each sign that it takes for a
+/// comparison: the instruction set has no other way to choose.
+pub trait Minus: Fn(u64, u64) -> u64 + Copy {}
+impl<T: Fn(u64, u64) -> u64 + Copy> Minus for T {}
+
 /// 1 if a mantissa is above a bound, both with the highest bit set.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "one bit")]
-const fn above(mantissa: u64, bound: u64) -> i32 {
-    sign(bound.wrapping_sub(mantissa)) as i32
+fn above(mantissa: u64, bound: u64) -> i64 {
+    sign(bound.wrapping_sub(mantissa)).cast_signed()
 }
 
 /// 1 for what would be negative, were it signed.
@@ -64,33 +63,42 @@ const fn sign(value: u64) -> u64 {
     value >> 63
 }
 
+/// All ones above a limit, else 0; both with the highest bit clear.
+#[inline(always)]
+pub(crate) fn beyond(value: u64, limit: u64, minus: impl Minus) -> u64 {
+    sign(minus(limit, value)).wrapping_neg()
+}
+
 /// Place of the highest bit, and the number shifted until that is the first one.
 #[inline(always)]
-const fn parts(nanos: u64) -> (i32, u64) {
-    // 292 years, and more, are as many.
-    let nanos = (nanos | sign(nanos).wrapping_neg()) & (u64::MAX >> 1);
-    let octave = log2(nanos);
-    #[expect(clippy::cast_possible_truncation, reason = "at most 62")]
-    let place = octave as i32;
-    (place, nanos << (63 - octave))
+fn parts(nanos: u64, minus: impl Minus) -> (i64, u64) {
+    let nanos = capped(nanos);
+    let octave = log2(nanos, minus);
+    (octave.cast_signed(), nanos << (63 - octave))
+}
+
+/// No duration has the highest bit: what would be negative is as good as endless.
+#[inline(always)]
+pub(crate) const fn capped(nanos: u64) -> u64 {
+    nanos & (u64::MAX >> 1)
 }
 
 /// As the integer's own, which the kernel's instruction set lacks. 0 of 0.
 #[inline(always)]
-const fn log2(value: u64) -> u64 {
+fn log2(value: u64, minus: impl Minus) -> u64 {
     /// Of 0 to 15, four bits each.
     const OF_NIBBLE: u64 = 0x3333_3333_2222_1100;
-    let (rest, a) = narrow(value, 32, 5);
-    let (rest, b) = narrow(rest, 16, 4);
-    let (rest, c) = narrow(rest, 8, 3);
-    let (rest, d) = narrow(rest, 4, 2);
+    let (rest, a) = narrow(value, 32, 5, minus);
+    let (rest, b) = narrow(rest, 16, 4, minus);
+    let (rest, c) = narrow(rest, 8, 3, minus);
+    let (rest, d) = narrow(rest, 4, 2, minus);
     a + b + c + d + ((OF_NIBBLE >> (rest << 2)) & 0xf)
 }
 
 /// What is left of a number when its upper half is taken where there is one, and by how many bits that is shifted: 2^`log`.
 #[inline(always)]
-const fn narrow(value: u64, bits: u32, log: u32) -> (u64, u64) {
-    let shift = sign(((1 << bits) - 1_u64).wrapping_sub(value)) << log;
+fn narrow(value: u64, bits: u32, log: u32, minus: impl Minus) -> (u64, u64) {
+    let shift = sign(minus((1 << bits) - 1_u64, value)) << log;
     (value >> shift, shift)
 }
 
@@ -103,7 +111,7 @@ mod tests {
         for shift in 0..63 {
             for value in [1_u64 << shift, (1 << shift) | 1, (u64::MAX >> 1) >> shift] {
                 let expected = value.checked_ilog2().unwrap_or(0);
-                assert_eq!(log2(value), u64::from(expected), "{value:#x}");
+                assert_eq!(log2(value, u64::wrapping_sub), u64::from(expected), "{value:#x}");
             }
         }
     }
@@ -113,7 +121,11 @@ mod tests {
         for shift in 0..63 {
             for step in 0..64_u64 {
                 let nanos = (1 << shift) + ((step << shift) >> 6);
-                assert_eq!((index_2(nanos), index_1(nanos)), (index(nanos) >> 1, index(nanos) >> 2), "{nanos}");
+                assert_eq!(
+                    (index_2(nanos, u64::wrapping_sub), index_1(nanos, u64::wrapping_sub)),
+                    (i64::from(index(nanos) >> 1), i64::from(index(nanos) >> 2)),
+                    "{nanos}"
+                );
             }
         }
     }

@@ -5,7 +5,7 @@
 //! the state up to `now`, open intervals included: a thread may enter on one CPU and leave on another. All of it wraps.
 #![expect(clippy::inline_always, reason = "the kernel side has no calls to spare")]
 
-use crate::histogram;
+use crate::histogram::{self, Minus};
 
 /// What a thread waits for that is on no CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,25 +106,25 @@ pub struct Histograms {
 
 /// Bucket of a wait: 0 for zero; what is longer than the last one's is in it.
 #[inline(always)]
-pub const fn wait_bucket(nanos: u64) -> usize {
-    place(nanos, histogram::index_2(nanos) - (FIRST >> 1), WAIT_BUCKETS)
+pub fn wait_bucket(nanos: u64, minus: impl Minus) -> usize {
+    place(nanos, histogram::index_2(nanos, minus) - i64::from(FIRST >> 1), WAIT_BUCKETS, minus)
 }
 
 /// Bucket of time off the CPU, likewise.
 #[inline(always)]
-pub const fn off_bucket(nanos: u64) -> usize {
-    place(nanos, histogram::index_1(nanos) - (FIRST >> 2), OFF_BUCKETS)
+pub fn off_bucket(nanos: u64, minus: impl Minus) -> usize {
+    place(nanos, histogram::index_1(nanos, minus) - i64::from(FIRST >> 2), OFF_BUCKETS, minus)
 }
 
 /// Bucket `1 + index`, counted from the first after the zero one; 0 for what counts as zero.
 #[inline(always)]
-pub(crate) const fn place(nanos: u64, index: i32, buckets: usize) -> usize {
-    #[expect(clippy::cast_sign_loss, reason = "beyond zero no index is below the first")]
-    let at = (1 + index) as usize;
-    // No branch, see `histogram`: all ones beyond zero.
-    let beyond = ((nanos <= ZERO) as usize).wrapping_sub(1);
-    let at = at & beyond;
-    if at < buckets { at } else { buckets - 1 }
+pub(crate) fn place(nanos: u64, index: i64, buckets: usize, minus: impl Minus) -> usize {
+    // Beyond zero no index is below the first.
+    let at = (1 + index).cast_unsigned() & histogram::beyond(histogram::capped(nanos), ZERO, minus);
+    #[expect(clippy::cast_possible_truncation, reason = "both sides have 64 bits")]
+    let inside = at as usize;
+    // Hardly ever: this branch is no guess.
+    if at < buckets as u64 { inside } else { buckets - 1 }
 }
 
 /// A thread that was switched out, by its id. 32 bytes.
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn durations_are_in_their_buckets() {
-        let (wait, off) = (wait_bucket, off_bucket);
+        let wait = |nanos| wait_bucket(nanos, u64::wrapping_sub);
+        let off = |nanos| off_bucket(nanos, u64::wrapping_sub);
         assert_eq!((wait(0), wait(ZERO), off(ZERO)), (0, 0, 0));
         assert_eq!((wait(ZERO + 1), off(ZERO + 1)), (1, 1));
         // 1 s ends the bucket before that of index 0: 20 octaves of 4, or 2, buckets come first.

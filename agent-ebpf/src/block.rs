@@ -14,8 +14,8 @@ use aya_ebpf::{
 };
 use wattrace_common::{
     block::{
-        DEVICE_BUCKETS, DeviceRow, Direction, FAILURES, Failure, Issued, OTHER_DEVICES, OwnerKey, PLACES, PlaceSums, TIMED,
-        WORK_BUCKETS, WorkRow, WorkSums, buckets, place_of, timed,
+        DEVICE_BUCKETS, DeviceRow, Direction, FAILURES, Failure, Issued, OTHER_DEVICES, OwnerKey, PLACES, PlaceSums,
+        TIMED, WORK_BUCKETS, WorkRow, WorkSums, buckets, place_of, timed,
     },
     loss::{Program, Reason},
 };
@@ -26,7 +26,8 @@ use crate::{
     kernel::*,
     loss,
     maps::{
-        BLOCK_DEVICE, BLOCK_FREE_ROWS, BLOCK_FREE_SLOTS, BLOCK_ISSUED, BLOCK_MORE_WORK, BLOCK_ROW, BLOCK_SLOT, BLOCK_WORK,
+        BLOCK_DEVICE, BLOCK_FREE_ROWS, BLOCK_FREE_SLOTS, BLOCK_ISSUED, BLOCK_MORE_WORK, BLOCK_ROW, BLOCK_SLOT,
+        BLOCK_WORK,
     },
 };
 

@@ -19,7 +19,7 @@ use wattrace_common::{
 };
 
 use crate::{
-    atomic::step,
+    atomic::{step_in_order, store_in_order},
     cost::{self, Timer},
     kernel::*,
     loss,
@@ -88,7 +88,7 @@ impl Moved {
     unsafe fn note(&self, moves: *mut CpuMoves, slice: u64, pid: u64, cpu: u32) {
         // SAFETY: as the caller says. The clock is read within the turn, see `CpuMoves::turn`.
         unsafe {
-            step(addr_of_mut!((*moves).turn));
+            step_in_order(addr_of_mut!((*moves).turn));
             let now = bpf_ktime_get_ns();
             if !is_about(moves, slice, self.tgid, pid) {
                 write_volatile(addr_of_mut!((*moves).count), 0);
@@ -101,11 +101,11 @@ impl Moved {
                 let place = addr_of_mut!((*moves).moves).cast::<Move>().add(count as usize);
                 write_volatile(addr_of_mut!((*place).at), now);
                 write_volatile(addr_of_mut!((*place).key), self.key);
-                write_volatile(addr_of_mut!((*moves).count), count + 1);
+                store_in_order(addr_of_mut!((*moves).count), count + 1);
             } else {
                 loss::count(cpu, Program::CgroupAttach, Reason::Full);
             }
-            step(addr_of_mut!((*moves).turn));
+            step_in_order(addr_of_mut!((*moves).turn));
         }
     }
 }
@@ -143,7 +143,8 @@ pub extern "C" fn share_out(cpu: u32, until: u64) -> u64 {
     let Some(slot) = CPUS.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: this CPU's own slot, as in `sched_switch`.
     let slot = unsafe { &mut *slot };
-    publish(&mut slot.moved, 0);
+    // SAFETY: a word of the slot. A mover that sets it again has more to say than what is read here.
+    unsafe { store_in_order(addr_of_mut!(slot.moved), 0) };
     let Some(moves) = MOVES.get_ptr_mut(cpu) else { return 0 };
     // SAFETY: a valid map value, read word by word.
     let count = unsafe {
@@ -153,6 +154,9 @@ pub extern "C" fn share_out(cpu: u32, until: u64) -> u64 {
         }
         read_volatile(addr_of!((*moves).count))
     };
+    // What is counted is read after the count.
+    // SAFETY: this CPU's own word, which stays as it is.
+    unsafe { store_in_order(addr_of_mut!(slot.rate), slot.rate) };
     let mut of_root = 0;
     for at in 0..MOVES_PER_SLICE {
         if at as u64 >= count {

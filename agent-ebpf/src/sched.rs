@@ -19,6 +19,7 @@ use wattrace_common::{
 };
 
 use crate::{
+    atomic::store_in_order,
     cost::Timer,
     kernel::*,
     loss,
@@ -46,13 +47,16 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: `slot` is this CPU's own; see the module documentation.
     let slot = unsafe { &mut *slot };
     let seq = slot.seq;
-    publish(&mut slot.seq, seq + 1);
-    let left = close_slice(slot, cpu, &run_queue, prev);
+    // SAFETY: a word of the slot, as below.
+    unsafe { store_in_order(addr_of_mut!(slot.seq), seq + 1) };
+    let sibling = sibling_busy(slot, run_queue.now);
+    let left = close_slice(slot, cpu, &run_queue, sibling, prev);
     if HAVE_THREADS.load() == 1 {
         threads::switch_out(&ctx, slot, cpu, &left, run_queue.now, prev);
     }
-    open_slice(slot, cpu, run_queue.now, next);
-    publish(&mut slot.seq, seq + 2);
+    open_slice(slot, cpu, run_queue.now, sibling, next);
+    // SAFETY: as above.
+    unsafe { store_in_order(addr_of_mut!(slot.seq), seq + 2) };
     timer.stop(cpu, Program::Sched);
     0
 }
@@ -97,7 +101,7 @@ pub struct Left {
 }
 
 #[inline(always)]
-fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) -> Left {
+fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, sibling: u64, prev: Kptr) -> Left {
     let now = run_queue.now;
     let is_unreported = unreported_switch(slot, run_queue, prev);
     if slot.last == 0 || now < slot.last {
@@ -106,7 +110,7 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) -
         }
         return Left { key: key_of(prev, prev.read(&TASK_PID)), row: NO_ROW, is_unreported };
     }
-    let overlap = overlap(slot, cpu, now);
+    let overlap = overlap(slot, cpu, now, sibling);
     let is_moved = HAVE_MOVES.load() == 1 && slot.moved != 0;
     if is_unreported || is_moved {
         slot.rate = rate(overlap, now - slot.last);
@@ -126,11 +130,11 @@ fn close_slice(slot: &mut CpuSlot, cpu: u32, run_queue: &RunQueue, prev: Kptr) -
 
 /// How much of the open slice the other thread of the core was busy, too; 0 where it has not been seen when the slice began.
 #[inline(always)]
-fn overlap(slot: &CpuSlot, cpu: u32, now: u64) -> u64 {
+fn overlap(slot: &CpuSlot, cpu: u32, now: u64, sibling: u64) -> u64 {
     if HAVE_SMT.load() == 0 || slot.key == WorkKey::IDLE.0 || slot.sibling_busy == 0 {
         return 0;
     }
-    let (busy, slice) = (busy_between(slot.sibling_busy, sibling_busy(slot, now)), now - slot.last);
+    let (busy, slice) = (busy_between(slot.sibling_busy, sibling), now - slot.last);
     if busy <= slice {
         return busy;
     }
@@ -138,10 +142,10 @@ fn overlap(slot: &CpuSlot, cpu: u32, now: u64) -> u64 {
     slice
 }
 
-/// What the sibling's word says of `now`; 0 without a sibling.
+/// What the sibling's word says of `now`, for the slice that ends and the one that begins; 0 without a sibling.
 #[inline(always)]
 fn sibling_busy(slot: &CpuSlot, now: u64) -> u64 {
-    if slot.sibling == 0 {
+    if HAVE_SMT.load() == 0 || slot.sibling == 0 {
         return 0;
     }
     let Some(sibling) = CPUS.get_ptr_mut(slot.sibling as u32 - 1) else { return 0 };
@@ -241,7 +245,7 @@ fn arrival(task: Kptr, last: u64, now: u64) -> u64 {
 }
 
 #[inline(always)]
-fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
+fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, sibling: u64, next: Kptr) {
     let pid: u32 = next.read(&TASK_PID);
     let key = key_of(next, pid);
     if key == WorkKey::NOBODY {
@@ -262,8 +266,7 @@ fn open_slice(slot: &mut CpuSlot, cpu: u32, now: u64, next: Kptr) {
         if word & 1 != u64::from(is_busy) {
             publish(&mut slot.busy_word, busy_word(word, now, is_busy));
         }
-        let busy = sibling_busy(slot, now);
-        publish(&mut slot.sibling_busy, busy);
+        publish(&mut slot.sibling_busy, sibling);
     }
     if HAVE_THREADS.load() == 1 {
         threads::switch_in(slot, cpu, now, next, pid, key);

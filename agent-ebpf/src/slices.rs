@@ -11,11 +11,11 @@ use wattrace_common::{
 };
 
 use crate::{
+    histograms,
     kernel::*,
     loss,
     maps::{OVERFLOW, SHARED, TIMES},
     sched::publish,
-    threads,
 };
 
 /// The key stands in the overflow map, or nowhere.
@@ -124,7 +124,7 @@ fn book_new(slot: &mut CpuSlot, cpu: u32, set: *mut TimeSet, key: WorkKey, slice
             let row = key.set() * TIME_WAYS as u32 + way as u32;
             book_shared(cpu, row, slice);
             if HAVE_THREADS.load() == 1 {
-                threads::claim_row(cpu, row, key.0);
+                histograms::claim_row(cpu, row, key.0);
             }
             publish(&mut time.key, key.0);
             return row;

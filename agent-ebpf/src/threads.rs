@@ -6,25 +6,25 @@
 //!
 //! When a sleeper was woken, nobody needs to tell: the scheduler keeps how long a task has waited for a CPU in all
 //! (`run_delay`, which also has waits on queues it was pulled from), and since when it does now (`last_queued`).
+//!
+//! A thread's place is `places.rs`'s to find, and durations are `histograms.rs`'s to count.
 
 use core::ptr::{addr_of_mut, read_volatile, write_volatile};
 
 use aya_ebpf::programs::BtfTracePointContext;
 use wattrace_common::{
-    limits::{OFF_SETS, THREAD_ROWS},
+    limits::THREAD_ROWS,
     loss::{Program, Reason},
     sched::{CpuSlot, WAIT_NEW, WorkKey},
-    threads::{
-        Histograms, NO_HISTOGRAMS, OFF_BUCKETS, OffThread, REASONS, STATES, State, ThreadSlot, WAIT_BUCKETS,
-        off_bucket, wait_bucket,
-    },
+    threads::{NO_HISTOGRAMS, REASONS, STATES, State, ThreadSlot},
 };
 
 use crate::{
-    atomic::step32,
+    histograms::{count_durations, rows_of},
     kernel::*,
     loss,
-    maps::{CPUS, FREE_ROWS, HISTOGRAM_ROW, HISTOGRAMS, MORE_OFF, OFF_THREADS, OVER_THREADS, THREADS},
+    maps::{CPUS, OVER_THREADS, THREADS},
+    places::{find, forget, place_of},
     sched::{Left, publish},
     slices::{NO_ROW, add, row_of},
 };
@@ -49,21 +49,24 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
         came_unreported(slot, cpu, left, prev, pid);
     }
     let is_preempted = ctx.arg::<u64>(0) & 0xff != 0;
-    let state = state_of(ctx, prev);
-    let is_runnable = is_preempted || state == 0;
+    // What is preempted on its way to sleep, or to its end, is still to run.
+    let state = if is_preempted { 0 } else { state_of(ctx, prev) };
+    if state & TASK_DEAD != 0 {
+        forget(pid);
+    }
     let Some(threads) = thread_slot(slot, cpu, left.row, left.key) else { return };
     if slot.wait_state != 0 {
         settle_into(slot, cpu, threads);
     }
     // SAFETY: this CPU's own row.
     add(
-        unsafe { if is_runnable { addr_of_mut!((*threads).involuntary) } else { addr_of_mut!((*threads).voluntary) } },
+        unsafe { if state == 0 { addr_of_mut!((*threads).involuntary) } else { addr_of_mut!((*threads).voluntary) } },
         1,
     );
-    if !is_runnable && state & TASK_DEAD != 0 {
-        return forget(pid);
+    if state & TASK_DEAD != 0 {
+        return;
     }
-    let to = if is_runnable { State::Runnable } else { blocked(state, prev) };
+    let to = if state == 0 { State::Runnable } else { blocked(state, prev) };
     let Some(off) = place_of(pid) else {
         loss::count(cpu, Program::Sched, Reason::NoThread);
         return;
@@ -212,41 +215,8 @@ fn settle_into(slot: &mut CpuSlot, cpu: u32, threads: *mut ThreadSlot) {
         }
         let rows = read_volatile(addr_of_mut!((*threads).histograms));
         if rows != NO_HISTOGRAMS {
-            count_durations(cpu, rows, at as u32, off, waited);
+            count_durations(u64::from(cpu), u64::from(rows), at, off, waited);
         }
-    }
-}
-
-/// Counts a time off the CPU in a state, and a wait for it, in a row of histograms.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn count_durations(cpu: u32, rows: u32, state: u32, off: u64, waited: u64) -> u32 {
-    let stripes = STRIPES.load() as u32;
-    let row = rows.wrapping_sub(1).wrapping_mul(stripes) + (cpu & (stripes - 1));
-    let Some(histograms) = HISTOGRAMS.get_ptr_mut(row) else { return 0 };
-    count(histograms, wait_bucket(waited));
-    if state < REASONS as u32 {
-        count(histograms, WAIT_BUCKETS + state as usize * OFF_BUCKETS + off_bucket(off));
-    }
-    0
-}
-
-#[inline(always)]
-fn count(histograms: *mut Histograms, at: usize) {
-    let mut at = at;
-    // SAFETY: of registers only. The compiler forgets the bound that it knows, and the kernel does not, and keeps the check.
-    unsafe { core::arch::asm!("{0} &= 1023", inout(reg) at) };
-    if at >= size_of::<Histograms>() / 4 {
-        return;
-    }
-    // SAFETY: inside the row.
-    let word = unsafe { histograms.cast::<u32>().add(at) };
-    if STRIPES.load() < POSSIBLE_CPUS.load() {
-        // SAFETY: a word of a map value.
-        unsafe { step32(word) };
-    } else {
-        // SAFETY: this CPU's own.
-        unsafe { write_volatile(word, read_volatile(word).wrapping_add(1)) };
     }
 }
 
@@ -286,98 +256,3 @@ const NOTHING: ThreadSlot = ThreadSlot {
     off: [0; REASONS],
     reserved: 0,
 };
-
-/// A row of the table was claimed, whose sums are zero: it gets its histograms.
-#[inline(always)]
-pub fn claim_row(cpu: u32, row: u32, key: u64) {
-    if let Some(threads) = THREADS.get_ptr_mut(cpu * THREAD_ROWS + row) {
-        let rows = rows_of(cpu, key);
-        // SAFETY: this CPU's own row.
-        unsafe { write_volatile(addr_of_mut!((*threads).histograms), rows) };
-    }
-}
-
-/// The row of histograms of a key plus one, taken from the stack where it has none; [`NO_HISTOGRAMS`] where none is left.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn rows_of(cpu: u32, key: u64) -> u32 {
-    // SAFETY: a row is a number that is only ever written once.
-    if let Some(row) = unsafe { HISTOGRAM_ROW.get(key) } {
-        return *row + 1;
-    }
-    let Ok(Some(row)) = FREE_ROWS.pop() else {
-        loss::count(cpu, Program::Sched, Reason::NoHistograms);
-        return NO_HISTOGRAMS;
-    };
-    const ONLY_NEW: u64 = 1;
-    if HISTOGRAM_ROW.insert(key, row, ONLY_NEW).is_ok() {
-        return row + 1;
-    }
-    // Another CPU was faster.
-    let _ = FREE_ROWS.push(row, 0);
-    // SAFETY: as above.
-    unsafe { HISTOGRAM_ROW.get(key) }.map_or(NO_HISTOGRAMS, |row| *row + 1)
-}
-
-/// The place of a thread, if it has one.
-#[inline(always)]
-fn find(pid: u32) -> Option<*mut OffThread> {
-    let set = OFF_THREADS.get_ptr_mut(pid & (OFF_SETS - 1))?;
-    for way in 0..2 {
-        // SAFETY: inside the set.
-        let off = unsafe { addr_of_mut!((*set).ways).cast::<OffThread>().add(way) };
-        // SAFETY: likewise.
-        if unsafe { read_volatile(addr_of_mut!((*off).pid)) } == pid {
-            return Some(off);
-        }
-    }
-    MORE_OFF.get_ptr_mut(pid)
-}
-
-/// The place of a thread, claimed where it has none; `None`: there is no room.
-#[inline(always)]
-fn place_of(pid: u32) -> Option<*mut OffThread> {
-    if let Some(off) = find(pid) {
-        return Some(off);
-    }
-    claim(pid)
-}
-
-#[inline(never)]
-fn claim(pid: u32) -> Option<*mut OffThread> {
-    let set = OFF_THREADS.get_ptr_mut(pid & (OFF_SETS - 1))?;
-    for way in 0..2 {
-        // SAFETY: inside the set.
-        let off = unsafe { addr_of_mut!((*set).ways).cast::<OffThread>().add(way) };
-        // SAFETY: likewise.
-        unsafe {
-            if read_volatile(addr_of_mut!((*off).pid)) == 0 {
-                write_volatile(addr_of_mut!((*off).state), 0);
-                write_volatile(addr_of_mut!((*off).pid), pid);
-                return Some(off);
-            }
-        }
-    }
-    let fresh = OffThread { pid, state: 0, since: 0, key: 0, delay: 0 };
-    MORE_OFF.insert(pid, fresh, 0).ok()?;
-    MORE_OFF.get_ptr_mut(pid)
-}
-
-/// A thread is dead: its place is free.
-#[inline(never)]
-fn forget(pid: u32) {
-    let Some(set) = OFF_THREADS.get_ptr_mut(pid & (OFF_SETS - 1)) else { return };
-    for way in 0..2 {
-        // SAFETY: inside the set.
-        let off = unsafe { addr_of_mut!((*set).ways).cast::<OffThread>().add(way) };
-        // SAFETY: likewise.
-        unsafe {
-            if read_volatile(addr_of_mut!((*off).pid)) == pid {
-                write_volatile(addr_of_mut!((*off).state), 0);
-                write_volatile(addr_of_mut!((*off).pid), 0);
-                return;
-            }
-        }
-    }
-    let _ = MORE_OFF.remove(pid);
-}

@@ -6,12 +6,12 @@ use std::{
     process::Command,
 };
 
-use wattrace::samples::DiskReading;
+use wattrace::samples::{DiskDeviceReading, DiskReading};
 use wattrace_common::block::{Direction, OwnerKey};
 
 use crate::{
     disk::{Stats, io_stat, number_of},
-    probe::{Probe, counts, device, sum, work},
+    probe::{Probe, device, timed, work},
     support::Cgroup,
 };
 
@@ -68,7 +68,7 @@ impl Disk {
 
     /// Requests of it that were timed: reads, writes and discards.
     pub fn timed(&self, reading: &DiskReading) -> [u64; 3] {
-        let counts = counts(&device(reading, number_of(&self.0).unwrap()));
+        let counts = timed(&device(reading, number_of(&self.0).unwrap()), &DiskDeviceReading::default());
         [Direction::Read, Direction::Write, Direction::Discard].map(|direction| counts[direction as usize])
     }
 
@@ -90,7 +90,7 @@ impl Bytes {
     /// What the programs counted of an owner.
     pub fn told(reading: &DiskReading, owner: OwnerKey) -> Self {
         let work = work(reading, owner);
-        let bytes = |direction| sum(&work, direction).bytes;
+        let bytes = |direction| work.totals.bytes[direction as usize];
         Self { read: bytes(Direction::Read), written: bytes(Direction::Write) }
     }
 }

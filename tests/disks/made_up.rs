@@ -12,12 +12,13 @@ use wattrace_common::{
 use crate::{
     disk::{load, number_of, run_in},
     machine::{Disk, run, until_quiet},
-    probe::{Probe, device, errors, sum, work},
+    probe::{Probe, device, work},
     support::{Cgroup, live, until},
 };
 
 /// Nanoseconds of a request of the slow one.
 const SLOW: u64 = 20_000_000;
+const READ: usize = Direction::Read as usize;
 const NULL: &str = "/sys/kernel/config/nullb";
 const DEBUG: &str = "/sys/bus/pseudo/drivers/scsi_debug";
 /// The sector that `scsi_debug` cannot read, when told so.
@@ -80,9 +81,9 @@ fn requests_of_null_blk_are_those_of_diskstats_and_take_as_long_as_it_is_told() 
     assert!(reads >= 10 && writes >= 20 && discards >= 1);
     let ours = work(&reading, OwnerKey::cgroup(cgroup.id));
     // Who else reads a new disk looks for partitions on it.
-    assert_eq!(sum(&ours, Direction::Write).bytes, 20 * 65_536);
-    assert_eq!(sum(&ours, Direction::Discard).bytes, stats.discarded_bytes);
-    assert_eq!(sum(&ours, Direction::Write).bytes, stats.written_bytes);
+    assert_eq!(ours.totals.bytes[Direction::Write as usize], 20 * 65_536);
+    assert_eq!(ours.totals.bytes[Direction::Discard as usize], stats.discarded_bytes);
+    assert_eq!(ours.totals.bytes[Direction::Write as usize], stats.written_bytes);
     // None in a bucket that ends before 20 ms; which they are in, emulation decides.
     let durations = &device(&reading, number_of(&disk.0).unwrap()).durations;
     let first = usize::try_from(1 + histogram::index(SLOW) - FIRST).unwrap();
@@ -106,12 +107,12 @@ fn a_medium_error_is_told_as_one() {
     assert!(!read, "the disk could be read");
     let ours = work(&until_quiet(&mut probe), OwnerKey::cgroup(cgroup.id));
     println!("{:?}", ours.totals);
-    assert!(errors(&ours, Failure::Medium) >= 1);
-    assert_eq!(ours.totals.errors.iter().sum::<u64>(), errors(&ours, Failure::Medium));
+    assert!(ours.totals.errors[Failure::Medium as usize] >= 1);
+    assert_eq!(ours.totals.errors.iter().sum::<u64>(), ours.totals.errors[Failure::Medium as usize]);
     // The kernel counts what failed as done, and so do we.
     let stats = disk.stats().since(stats);
-    let read = sum(&ours, Direction::Read);
-    assert_eq!((read.operations, read.bytes), (stats.reads, stats.read_bytes));
+    let read = (ours.totals.operations[READ], ours.totals.bytes[READ]);
+    assert_eq!(read, (stats.reads, stats.read_bytes));
 }
 
 #[test]

@@ -5,7 +5,6 @@
     clippy::panic,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
-    clippy::items_after_statements,
     unreachable_pub,
     reason = "a test that cannot go on fails, and it starts loads"
 )]

@@ -13,7 +13,7 @@ use wattrace_common::block::{Direction, OwnerKey};
 use crate::{
     disk::{load, number_of, run_in},
     machine::{Disk, run, until_quiet},
-    probe::{Probe, sum, work},
+    probe::{Probe, work},
     support::{Cgroup, live},
 };
 
@@ -69,7 +69,7 @@ fn requests_through_dm_linear_are_the_disks_beneath_and_their_owners() {
     println!("{stats:?}");
     assert_eq!([after[0] - before[0], after[1] - before[1]], [stats.reads, stats.writes]);
     let ours = work(&reading, OwnerKey::cgroup(cgroup.id));
-    let bytes = [Direction::Read, Direction::Write].map(|direction| sum(&ours, direction).bytes);
+    let bytes = [Direction::Read, Direction::Write].map(|direction| ours.totals.bytes[direction as usize]);
     assert_eq!(bytes, [34 * 4096, 12 * 65_536]);
     let number = number_of(&mapped.disk().0);
     assert!(reading.devices.iter().all(|device| device.device != number), "it has no requests of its own");
@@ -107,5 +107,5 @@ fn a_bio_that_dm_flakey_fails_never_was_a_request() {
     ));
     let ours = work(&until_quiet(&mut probe), OwnerKey::cgroup(cgroup.id));
     assert_eq!(ours.totals.errors.iter().sum::<u64>(), 0);
-    assert_eq!(sum(&ours, Direction::Read).operations, 0);
+    assert_eq!(ours.totals.operations[Direction::Read as usize], 0);
 }

@@ -16,7 +16,7 @@ use wattrace::{
     identity::Kind,
     pipeline::{Interval, Options, Pipeline},
     probes::{
-        bpf::{BlockMode, Machine, Me},
+        bpf::{BlockMode, Machine, Me, REORDERS},
         cgroupfs, procfs,
     },
     units::Nanos,
@@ -178,6 +178,7 @@ pub fn machine() -> Machine {
         root_cgroup: fs::metadata(cgroupfs::mount(Path::new("/")).unwrap()).unwrap().ino(),
         locked_down: false,
         time_runs: false,
+        reorders: REORDERS,
         follows_threads: false,
         block: BlockMode::Off,
         requests: 0,

@@ -12,6 +12,7 @@ mod hotplug;
 mod moved;
 mod places;
 pub mod probe;
+mod room;
 mod shares;
 mod sleeps;
 mod truth;

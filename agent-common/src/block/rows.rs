@@ -37,9 +37,10 @@ pub const fn timed(place: usize) -> usize {
 
 /// Bucket of a duration in a workload's histogram, and in a device's: 0 for zero; what is longer than the last one's is in it.
 #[inline(always)]
-pub const fn buckets(nanos: u64) -> (usize, usize) {
-    let index = histogram::index(nanos) - FIRST;
-    (place(nanos, index >> 1, WORK_BUCKETS), place(nanos, index, DEVICE_BUCKETS))
+pub fn buckets(nanos: u64) -> (usize, usize) {
+    let index = i64::from(histogram::index(nanos) - FIRST);
+    let place = |index, buckets| place(nanos, index, buckets, u64::wrapping_sub);
+    (place(index >> 1, WORK_BUCKETS), place(index, DEVICE_BUCKETS))
 }
 
 /// Requests of one direction. 32 bytes: what one request adds to is in one cache line.
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(buckets(953), (0, 0));
         assert_eq!(buckets(954), (1, 1));
         for nanos in [1_000, 4_711, 1_000_000, 123_456_789, 1_000_000_000, u64::MAX] {
-            assert_eq!(buckets(nanos).0, crate::threads::wait_bucket(nanos), "{nanos}");
+            assert_eq!(buckets(nanos).0, crate::threads::wait_bucket(nanos, u64::wrapping_sub), "{nanos}");
         }
         // 1 s ends the bucket before that of index 0: 20 octaves of 8 come first.
         assert_eq!([buckets(1_000_000_000).1, buckets(1_000_000_001).1], [160, 161]);

@@ -291,7 +291,9 @@ impl Sources {
             loses: loss.reason.loses(),
         });
         let malformed = programs.cgroups.as_ref().map_or(0, CgroupEvents::malformed);
+        let torn_threads = programs.threads.as_ref().map_or(0, bpf::ThreadMaps::torn);
         let ours = [
+            Loss { name: "sched.torn_threads".to_owned(), count: torn_threads, loses: false },
             Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
             Loss { name: "cgroup_events.malformed".to_owned(), count: malformed, loses: true },
         ];
@@ -353,6 +355,7 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLe
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
+        reorders: bpf::REORDERS,
         follows_threads: level == SchedLevel::Full,
         siblings: topology.siblings(),
         block: BlockMode::default(),

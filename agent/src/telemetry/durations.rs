@@ -61,7 +61,11 @@ mod tests {
         for (scale, buckets) in [(WAIT_SCALE, WAIT_BUCKETS), (OFF_SCALE, OFF_BUCKETS)] {
             for nanos in [0, 953, 954, 1_000, 1_000_000, 999_999_999, 1_000_000_001, 100_000_000_000] {
                 let mut counted = Durations { sum: Nanos(nanos), counts: vec![0; buckets] };
-                counted.counts[if scale == WAIT_SCALE { wait_bucket(nanos) } else { off_bucket(nanos) }] = 3;
+                counted.counts[if scale == WAIT_SCALE {
+                    wait_bucket(nanos, u64::wrapping_sub)
+                } else {
+                    off_bucket(nanos, u64::wrapping_sub)
+                }] = 3;
                 let histogram = Histogram::of_counted(&counted, scale);
                 assert_eq!((histogram.count(), histogram.sum), (3, Nanos(nanos).seconds()));
                 if nanos <= ZERO {

@@ -83,7 +83,7 @@ fn two_cgroups_have_what_they_asked_for() {
     }
     let ours = work(&reading, owner(&one)).totals;
     assert_eq!((ours.operations[READ], ours.operations[WRITE]), (70, 30));
-    assert_eq!((io_stat(&one, disk.number, "rios"), io_stat(&one, &disk, "wios")), (Some(70), Some(30)));
+    assert_eq!((io_stat(&one, disk.number, "rios"), io_stat(&one, disk.number, "wios")), (Some(70), Some(30)));
 }
 
 /// What is written back in one piece was merged from many. Of its flush the kernel counts a write without bytes, too, which is

@@ -67,11 +67,30 @@ pub struct Histogram {
     scale: i32,
 }
 
+fn full() -> Machine {
+    Machine { follows_threads: true, ..machine() }
+}
+
 impl Probe {
     pub fn start() -> Self {
-        let machine = Machine { follows_threads: true, ..machine() };
+        Self::on(&full())
+    }
+
+    /// With one CPU more than there are.
+    pub fn with_phantom_cpu() -> Self {
+        let machine = full();
+        Self::on(&Machine { possible: machine.possible + 1, ..machine })
+    }
+
+    /// As on CPUs that see each other's stores in another order, where the kernel has what that needs.
+    pub fn in_order() -> Result<Self, String> {
+        let probe = Self::on(&Machine { reorders: true, ..full() });
+        probe.programs.order.clone().map(|()| probe)
+    }
+
+    fn on(machine: &Machine) -> Self {
         let layouts = Layouts::load(Path::new(BTF)).unwrap();
-        let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string()).unwrap();
+        let programs = bpf::load(&layouts, machine).map_err(|error| error.to_string()).unwrap();
         assert_eq!(programs.waits, Ok(()), "waits for a CPU are told");
         if let Err(reason) = &programs.threads {
             panic!("threads are not followed: {reason}");
@@ -96,12 +115,21 @@ impl Probe {
             at: (start, clock::monotonic()),
             threads: threads.into_iter().map(|threads| (threads.key, threads)).collect(),
             on_cpu,
-            missed: self.lost(|reason| reason == Reason::Missed),
-            lost: self.lost(Reason::loses),
+            missed: self.count(|reason| reason == Reason::Missed),
+            lost: self.count(Reason::loses),
         }
     }
 
-    fn lost(&self, which: impl Fn(Reason) -> bool) -> u64 {
+    pub fn descriptor(&self, map: &str) -> i32 {
+        self.programs.descriptors.iter().find(|(name, _)| name == map).unwrap().1
+    }
+
+    pub fn torn(&self) -> u64 {
+        self.programs.threads.as_ref().unwrap().torn()
+    }
+
+    /// Of the program on `sched_switch`, how often.
+    pub fn count(&self, which: impl Fn(Reason) -> bool) -> u64 {
         let losses = self.programs.times.losses();
         let ours = losses.into_iter().filter(|loss| loss.program == Program::Sched && which(loss.reason));
         ours.map(|loss| loss.count).sum()

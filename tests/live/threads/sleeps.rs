@@ -11,7 +11,7 @@ use wattrace_tests::is_long;
 
 use super::{
     probe::Probe,
-    truth::{asleep, assert_near, watch},
+    truth::{asleep, assert_near, watch, watch_by},
 };
 use crate::support::{Cgroup, Load, live, until};
 
@@ -86,4 +86,22 @@ fn a_stopped_thread_is_stopped_until_it_is_continued() {
     println!("stopped for {stopped:.6} s, between {inner:.6} s and {outer:.6} s");
     assert!(stopped >= inner * 0.999 && stopped <= outer * 1.001);
     assert_eq!(watched.figures.threads(State::Stopped), 0);
+}
+
+/// What CPUs that reorder stores need counts the same on those that do not.
+#[test]
+fn stores_that_are_kept_in_order_count_the_same() {
+    live!();
+    let probe = match Probe::in_order() {
+        Ok(probe) => probe,
+        Err(reason) => {
+            assert!(reason.contains("refuses"), "{reason}");
+            return println!("SKIPPED: the programs run without: {reason}");
+        }
+    };
+    let cgroup = Cgroup::new();
+    let watched = watch_by(probe, &cgroup, &["sleeps", "200", "2", "0", "1"], &["stay"], |_, _| {});
+    watched.assert_is_as_the_scheduler_says();
+    watched.assert_switches_are_as_the_kernel_counts();
+    assert!(watched.figures.off(State::Sleeping).count() >= 200, "{:?}", watched.figures);
 }

@@ -73,7 +73,17 @@ pub struct Watched {
 
 /// Watches a load from its start to its end, and while it does `meanwhile`. The load must stay.
 pub fn watch(cgroup: &Cgroup, load: &[&str], how: &[&str], meanwhile: impl FnOnce(&mut Probe, &mut Load)) -> Watched {
-    let mut probe = Probe::start();
+    watch_by(Probe::start(), cgroup, load, how, meanwhile)
+}
+
+/// As [`watch`], with programs that were loaded in another way.
+pub fn watch_by(
+    mut probe: Probe,
+    cgroup: &Cgroup,
+    load: &[&str],
+    how: &[&str],
+    meanwhile: impl FnOnce(&mut Probe, &mut Load),
+) -> Watched {
     let mut load = Load::born_in(cgroup, load, how);
     let before = (asleep(&mut probe, cgroup), Truth::of(cgroup));
     load.tell();

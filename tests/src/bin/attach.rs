@@ -51,6 +51,7 @@ fn machine(follows_threads: bool, block: BlockMode) -> Result<Machine> {
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
+        reorders: bpf::REORDERS,
         follows_threads,
         block,
         requests: disks::requests(root),

@@ -99,7 +99,11 @@ mod tests {
     fn counted(spans: &[u64], scale: i32, buckets: usize) -> Durations {
         let mut counted = Durations { sum: Nanos(spans.iter().sum()), counts: vec![0; buckets] };
         for span in spans {
-            counted.counts[if scale == WAIT_SCALE { wait_bucket(*span) } else { off_bucket(*span) }] += 1;
+            counted.counts[if scale == WAIT_SCALE {
+                wait_bucket(*span, u64::wrapping_sub)
+            } else {
+                off_bucket(*span, u64::wrapping_sub)
+            }] += 1;
         }
         counted
     }

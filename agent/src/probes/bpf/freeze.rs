@@ -18,6 +18,14 @@ const LD_IMM64: u8 = 0x18;
 /// `BPF_LDX | BPF_MEM`, of any size.
 const LOAD: u8 = 0x61;
 const LOAD_MASK: u8 = 0xe7;
+/// `BPF_STX | BPF_MEM | BPF_DW`.
+const STORE: u8 = 0x7b;
+/// `BPF_STX | BPF_ATOMIC | BPF_DW`: its constant says what it does.
+const ATOMIC: u8 = 0xdb;
+/// `BPF_XCHG`.
+const EXCHANGE: u8 = 0xe1;
+/// `BPF_ADD | BPF_FETCH`.
+const FETCH_ADD: u8 = 0x01;
 /// `BPF_ALU64 | BPF_MOV | BPF_K`: its constant is signed.
 const MOV64: u8 = 0xb7;
 /// `BPF_ALU | BPF_MOV | BPF_K`: the upper half becomes zero.
@@ -124,6 +132,8 @@ impl Values {
                 }
                 MOV64 | MOV32 => self.constant_of_move(insn)?,
                 op if op & LOAD_MASK == LOAD => self.offset(insn)?,
+                STORE => self.order(insn, EXCHANGE),
+                ATOMIC => self.order(insn, FETCH_ADD),
                 _ => {}
             }
         }
@@ -135,6 +145,18 @@ impl Values {
             insn[0] = MOV32;
         }
         Ok(())
+    }
+
+    /// What must stay in its place for other CPUs too: a store, or an addition, becomes an atomic `operation` that nothing passes,
+    /// where they would see it in another order.
+    fn order(&self, insn: &mut [u8; INSN], operation: u8) {
+        let [op, registers, low, high, ..] = *insn;
+        if i16::from_le_bytes([low, high]) != OFFSET + Frozen::InOrder as i16 {
+            return;
+        }
+        let is_ordered = matches!(self.0.get(Frozen::InOrder as usize), Some(Some((_, 1))));
+        let (op, operation) = if is_ordered { (ATOMIC, operation) } else { (op, 0) };
+        *insn = [op, registers, 0, 0, operation, 0, 0, 0];
     }
 
     /// Replaces a placeholder in the place of the constant; whether there was one.

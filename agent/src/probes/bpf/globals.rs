@@ -61,6 +61,7 @@ impl<'a> Plan<'a> {
             ]);
         }
         values.extend([
+            (Frozen::InOrder, u32::from(self.machine.reorders)),
             (Frozen::TimeRuns, u32::from(self.machine.time_runs)),
             (Frozen::HaveMoves, u32::from(self.have_moves)),
             (Frozen::HaveSmt, u32::from(self.has_siblings())),

@@ -35,6 +35,7 @@ use super::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../agent-ebpf/prebuilt/wattrace.bpf.o");
 
 /// What the loader must know about the machine.
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// The running kernel's BTF: programs name their tracepoint by it.
@@ -49,6 +50,8 @@ pub struct Machine {
     pub locked_down: bool,
     /// Whether the programs time some of their own runs.
     pub time_runs: bool,
+    /// Whether a CPU may see another one's stores in another order, see `order.rs`.
+    pub reorders: bool,
     /// Whether threads are followed off the CPU: level full.
     pub follows_threads: bool,
     /// What is counted of block I/O.
@@ -91,6 +94,8 @@ pub struct Programs {
     pub issues: Result<(), String>,
     /// Whether requests name whose they are; if not, why, and what follows.
     pub owners: Result<(), String>,
+    /// Whether a reading has whole switches only; if not, why.
+    pub order: Result<(), String>,
     /// Descriptors of the maps, by name: for as long as this lives.
     pub descriptors: Vec<(String, RawFd)>,
     /// Whether threads were to be followed off the CPU.
@@ -153,7 +158,7 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError`], when `sched_switch` cannot be measured. A failing cgroup program is no error: its
 /// reason stands in [`Programs::cgroups`], and paths are then found by walking.
-pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
+pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError> {
     let sched = layouts.sched.as_ref().map_err(|error| LoadError::Layout(error.to_string()))?;
     memlock::raise();
     // It parses the kernel's types by itself, 10 MB of them: given back before ours are parsed.
@@ -204,6 +209,7 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         block,
         issues,
         owners,
+        order: Ok(()),
         descriptors,
         is_full_wanted: machine.follows_threads,
         is_block_wanted: machine.block != BlockMode::Off,
@@ -217,8 +223,8 @@ impl Programs {
     pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
         let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
         let block = self.block.as_ref().err().filter(|_| self.is_block_wanted);
-        let sched = self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err());
-        sched.chain(block).chain(self.owners.as_ref().err())
+        let others = [&self.moves, &self.waits, &self.order, &self.owners].map(|result| result.as_ref().err());
+        others.into_iter().flatten().chain(threads).chain(block)
     }
 
     /// How full the maps are whose room may run out.

@@ -39,6 +39,17 @@ pub struct ThreadMaps {
     parts: ThreadParts,
     /// Counts by row of histograms: they are narrower in the kernel, and wrap there.
     widened: BTreeMap<u32, Widened>,
+    torn: u64,
+}
+
+/// What all CPUs say together.
+#[derive(Default)]
+struct Gathered {
+    sums: BTreeMap<WorkKey, Sums>,
+    /// Run-queue clock up to which open intervals count.
+    now: u64,
+    /// Rows, or CPUs, that are not among them: they never stood still.
+    torn: u64,
 }
 
 /// The maps, as the loader has them.
@@ -59,7 +70,7 @@ impl ThreadMaps {
         for row in (0..HISTOGRAM_ROWS).rev() {
             parts.free.push(row, 0)?;
         }
-        Ok(Self { parts, widened: BTreeMap::new() })
+        Ok(Self { parts, widened: BTreeMap::new(), torn: 0 })
     }
 
     /// What the threads of every key did, up to the instant that `as_of` names.
@@ -69,14 +80,20 @@ impl ThreadMaps {
         monotonic: impl Fn() -> Nanos,
         as_of: impl Fn(u32) -> Nanos,
     ) -> Vec<ThreadsReading> {
-        let (sums, now) = self.sums(times, monotonic, as_of);
+        let Gathered { sums, now, torn } = self.gather(times, monotonic, as_of);
+        self.torn += torn;
         sums.into_iter().map(|(key, sums)| self.reading(key, &sums, now)).collect()
     }
 
-    /// Keys of `dead` without a thread in any state: those of the others are still to leave theirs.
+    /// Rows that were left out of a reading, or a CPU with all of its own, since they kept changing: until the next one.
+    pub const fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    /// Keys of `dead` without a thread in any state: those of the others are still to leave theirs, or were not all read.
     pub(super) fn left_by_all(&self, times: &TimeMaps, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
-        let (sums, _) = self.sums(times, || Nanos(0), |_| Nanos(0));
-        let is_left = |key: &&WorkKey| sums.get(key).is_none_or(Sums::is_empty);
+        let Gathered { sums, torn, .. } = self.gather(times, || Nanos(0), |_| Nanos(0));
+        let is_left = |key: &&WorkKey| torn == 0 && sums.get(key).is_none_or(Sums::is_empty);
         dead.iter().filter(is_left).copied().collect()
     }
 
@@ -133,40 +150,42 @@ impl ThreadMaps {
         ]
     }
 
-    /// Sums of all keys, and the run-queue clock up to which open intervals count.
-    fn sums(
-        &self,
-        times: &TimeMaps,
-        monotonic: impl Fn() -> Nanos,
-        as_of: impl Fn(u32) -> Nanos,
-    ) -> (BTreeMap<WorkKey, Sums>, u64) {
-        let mut sums = BTreeMap::new();
-        let mut now = 0;
+    fn gather(&self, times: &TimeMaps, monotonic: impl Fn() -> Nanos, as_of: impl Fn(u32) -> Nanos) -> Gathered {
+        let mut all = Gathered::default();
         for (number, cpu) in (0u32..).zip(0..times.cpus.len()) {
-            let Some(slot) = times.slot(cpu, &monotonic).filter(|slot| slot.last != 0) else { continue };
+            let Some(slot) = times.slot(cpu, &monotonic) else {
+                all.torn += 1;
+                continue;
+            };
+            if slot.last == 0 {
+                continue;
+            }
             for (row, key) in rows(times, cpu).into_iter().chain(special_rows()) {
-                if let Some(row) = self.row(times, cpu, row) {
-                    add(&mut sums, key, |sums| sums.add(&row));
+                match self.row(times, cpu, row) {
+                    Some(row) => all.add(key, |sums| sums.add(&row)),
+                    None => all.torn += 1,
                 }
             }
-            note_running(&mut sums, &slot);
-            now = now.max(slot.back_at(as_of(number)).now);
+            all.note_running(&slot);
+            all.now = all.now.max(slot.back_at(as_of(number)).now);
         }
         if times.lost(Program::Sched, Reason::Busy) > 0 {
             for key in self.parts.overflow.keys().flatten() {
-                self.over_rows(times, key, |row| add(&mut sums, WorkKey(key), |sums| sums.add(row)));
+                let torn = self.over_rows(times, key, |row| all.add(WorkKey(key), |sums| sums.add(row)));
+                all.torn += torn;
             }
         }
-        (sums, now)
+        all
     }
 
-    /// The rows of a key in the overflow map, each as it was at one instant of its CPU: those that moved are read again.
-    fn over_rows(&self, times: &TimeMaps, key: u64, mut take: impl FnMut(&[u64; WORDS])) {
+    /// The rows of a key in the overflow map, each as it was at one instant of its CPU: those that moved are read again. How
+    /// many never stood still.
+    fn over_rows(&self, times: &TimeMaps, key: u64, mut take: impl FnMut(&[u64; WORDS])) -> u64 {
         let seq = |cpu: usize| times.cpus.load(cpu, word!(CpuSlot, seq));
         let mut missing: Vec<usize> = (0..times.cpus.len()).collect();
         for _ in 0..TRIES {
             let before: Vec<u64> = missing.iter().map(|cpu| seq(*cpu)).collect();
-            let Ok(values) = self.parts.overflow.get(&key, 0) else { return };
+            let Ok(values) = self.parts.overflow.get(&key, 0) else { return 0 };
             let mut before = before.into_iter();
             missing.retain(|cpu| {
                 let still = before.next().is_some_and(|before| before.is_multiple_of(2) && seq(*cpu) == before);
@@ -176,12 +195,13 @@ impl ThreadMaps {
                 !still
             });
             if missing.is_empty() {
-                return;
+                break;
             }
         }
+        missing.len() as u64
     }
 
-    /// A copy of a row at one instant of its CPU; `None`: nothing was ever booked, or it never stood still.
+    /// A copy of a row at one instant of its CPU; `None`: it never stood still.
     fn row(&self, times: &TimeMaps, cpu: usize, row: usize) -> Option<[u64; WORDS]> {
         let seq = || times.cpus.load(cpu, word!(CpuSlot, seq));
         let at = cpu * THREAD_ROWS as usize + row;
@@ -234,17 +254,19 @@ impl ThreadMaps {
     }
 }
 
-fn add(sums: &mut BTreeMap<WorkKey, Sums>, key: WorkKey, change: impl FnOnce(&mut Sums)) {
-    change(sums.entry(key).or_default());
-}
-
-/// The running task is on the CPU, and how it came in is still to be booked.
-fn note_running(sums: &mut BTreeMap<WorkKey, Sums>, slot: &Slot) {
-    if slot.running() != WorkKey::IDLE {
-        add(sums, slot.running(), |sums| sums.running += 1);
+impl Gathered {
+    fn add(&mut self, key: WorkKey, change: impl FnOnce(&mut Sums)) {
+        change(self.sums.entry(key).or_default());
     }
-    if let Some(wait) = &slot.wait {
-        add(sums, wait.key, |sums| sums.settle(wait));
+
+    /// The running task is on the CPU, and how it came in is still to be booked.
+    fn note_running(&mut self, slot: &Slot) {
+        if slot.running() != WorkKey::IDLE {
+            self.add(slot.running(), |sums| sums.running += 1);
+        }
+        if let Some(wait) = &slot.wait {
+            self.add(wait.key, |sums| sums.settle(wait));
+        }
     }
 }
 

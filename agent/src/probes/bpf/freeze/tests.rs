@@ -55,6 +55,18 @@ fn constants_and_offsets_are_written() {
 }
 
 #[test]
+fn what_must_stay_in_its_place_is_an_atomic_where_that_is_asked_for() {
+    let marked = OFFSET + Frozen::InOrder as i16;
+    let code = [insn(STORE, marked, 0), insn(ATOMIC, marked, 0), insn(STORE, 8, 0), insn(ATOMIC, 8, 0)];
+    let plain = [insn(STORE, 0, 0), insn(ATOMIC, 0, 0), code[2], code[3]];
+    assert_eq!(written(&code, &[]).unwrap(), plain);
+    assert_eq!(written(&code, &[(Frozen::InOrder, 0)]).unwrap(), plain);
+    // `r1 = xchg_64(r1 + 0, r2)`, `r2 = atomic_fetch_add((u64 *)(r1 + 0), r2)`.
+    let ordered = [insn(0xdb, 0, 0xe1), insn(0xdb, 0, 0x01), code[2], code[3]];
+    assert_eq!(written(&code, &[(Frozen::InOrder, 1)]).unwrap(), ordered);
+}
+
+#[test]
 fn all_else_is_left_alone() {
     let code = [
         insn(0x79, OFFSET - 1, CONSTANT),

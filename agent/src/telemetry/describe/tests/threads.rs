@@ -51,7 +51,7 @@ fn states_add_up_over_intervals() {
 #[test]
 fn histograms_are_told_once_something_ended() {
     let mut wait = Durations { sum: Nanos::from_secs(2), counts: vec![0; WAIT_BUCKETS] };
-    wait.counts[wait_bucket(1_000_000_000)] = 2;
+    wait.counts[wait_bucket(1_000_000_000, u64::wrapping_sub)] = 2;
     let off = || Durations { sum: Nanos(0), counts: vec![0; OFF_BUCKETS] };
     let mut durations = ThreadDurations { wait, off: [off(), off(), off(), off()] };
     let step = |durations: &ThreadDurations| Step { threads: Some(threads(Some(durations.clone()))), ..busy() };
