@@ -155,10 +155,12 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         footprint: &interval.footprint,
         factors: &pipeline.factors,
         threads: interval.threads,
+        disks: &interval.disks,
         floors: &interval.floors,
         hardware: &interval.hardware,
         idle_policy: pipeline.idle_policy(),
         method: pipeline.method(),
+        functional_unit: pipeline.functional_unit,
         energy: energy_note(pipeline),
         sched: sched_note(pipeline),
     }

@@ -4,6 +4,7 @@
 
 pub mod bpf;
 pub mod cgroupfs;
+pub mod disks;
 pub mod fdinfo;
 mod file;
 pub mod hardware;

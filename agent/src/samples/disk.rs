@@ -219,4 +219,4 @@ impl DiskTracker {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -80,8 +80,13 @@ impl DiskLoadTracker {
 mod tests {
     use super::*;
 
-    fn counts(completed: u64, busy: u32, queued: u32) -> Option<DeviceCounts> {
-        Some(DeviceCounts { completed, busy, queued, sequence: Some(7) })
+    const fn known(completed: u64, busy: u32, queued: u32) -> DeviceCounts {
+        DeviceCounts { completed, busy, queued, sequence: Some(7) }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "beside devices of which nothing is known")]
+    const fn counts(completed: u64, busy: u32, queued: u32) -> Option<DeviceCounts> {
+        Some(known(completed, busy, queued))
     }
 
     /// What is a device, what was read of it second by second, and utilisation and depth of the last interval.
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn busy_and_queued_time_by_the_length_of_the_interval() {
         let max = u32::MAX;
-        let another = Some(DeviceCounts { sequence: Some(8), ..counts(9, 900, 900).unwrap() });
+        let another = Some(DeviceCounts { sequence: Some(8), ..known(9, 900, 900) });
         let rows: [Row<'_>; 13] = [
             ("the first look is where counting starts", &[counts(5, 1, 1)], None),
             ("half of the time, with three at once", &[counts(5, 100, 100), counts(9, 600, 1_600)], Some((0.5, 1.5))),

@@ -85,13 +85,13 @@ fn devices_have_their_own_totals_and_may_come_late() {
     read(&mut tracker, &[], &[device(DISK, 3, 16, &[2, 4])]);
     let sample = tracker.close().unwrap();
     let told = |device| &sample.devices[&device];
-    assert_eq!(told(DISK), &DeviceUse { requeues: 2, durations: grow_from(durations(6, &[1, 2])) });
-    assert_eq!(told(None), &DeviceUse { requeues: 0, durations: grow_from(durations(7, &[0, 1])) });
+    assert_eq!(told(DISK), &DeviceUse { requeues: 2, durations: grow_from(&durations(6, &[1, 2])) });
+    assert_eq!(told(None), &DeviceUse { requeues: 0, durations: grow_from(&durations(7, &[0, 1])) });
 }
 
 /// As a tracker makes them.
-fn grow_from(totals: [Durations; 4]) -> [Durations; 4] {
-    grow_all(&mut <[Durations; 4]>::default(), &totals)
+fn grow_from(totals: &[Durations; 4]) -> [Durations; 4] {
+    grow_all(&mut <[Durations; 4]>::default(), totals)
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn whole() -> impl Strategy<Value = u64> {
 }
 
 /// Any totals of block I/O.
-pub(crate) fn any_use() -> impl Strategy<Value = DiskUse> {
+pub(crate) fn any_disk_use() -> impl Strategy<Value = DiskUse> {
     let by_place = || prop::array::uniform5(whole());
     let durations = || (whole(), vec(whole(), 0..120)).prop_map(|(sum, counts)| Durations { sum: Nanos(sum), counts });
     let durations = prop::option::of([durations(), durations(), durations(), durations()]);
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn since_is_what_was_added(before in any_use(), more in any_use()) {
+    fn since_is_what_was_added(before in any_disk_use(), more in any_disk_use()) {
         let mut sum = before.clone();
         sum.add(&more);
         let since = sum.since(&before);
