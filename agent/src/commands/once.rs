@@ -119,6 +119,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
             );
             notes.extend(programs.shortcomings().cloned());
             notes.extend(pipeline.sources.cgroups.as_ref().err().map(|why| format!("no cgroup names: {why}")));
+            notes.extend(pipeline.disk_shortcoming());
         }
     }
     notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));

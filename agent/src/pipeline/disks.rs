@@ -8,7 +8,10 @@ use std::{
 
 use wattrace_common::block::{Owner, OwnerKey};
 
-use super::sources::{Loss, Sources};
+use super::{
+    Pipeline,
+    sources::{Loss, Sources},
+};
 use crate::{
     clock,
     probes::{
@@ -119,6 +122,34 @@ impl Disks {
         let counts = [("malformed", self.malformed), ("unreadable", self.unreadable), ("beyond", self.beyond)];
         counts.map(|(why, count)| Loss { name: format!("disks.{why}"), count, loses: false })
     }
+}
+
+impl Pipeline {
+    /// Why the block I/O of workloads is not told as theirs, where block I/O is counted.
+    pub fn disk_shortcoming(&self) -> Option<String> {
+        self.disks
+            .tracker
+            .is_counting()
+            .then(|| shortcoming(self.sources.cgroups.as_deref().map_err(String::as_str)))?
+    }
+}
+
+/// Why the block I/O of nobody, or hardly anybody, can be named; `None`: it can.
+pub fn shortcoming(cgroups: Result<&Path, &str>) -> Option<String> {
+    let mount = match cgroups {
+        Ok(mount) => mount,
+        Err(why) => return Some(format!("whose block I/O is cannot be told: {why}")),
+    };
+    if cgroupfs::has_io_controller(mount).is_ok_and(|has| !has) {
+        let why = "whose block I/O is cannot be told: the unified hierarchy has no io controller, which a version 1 hierarchy (blkio) may have; start the kernel with cgroup_no_v1=blkio";
+        return Some(why.to_owned());
+    }
+    let is_short = Ownership::of_group(cgroupfs::io_facts(mount).ok()) == Ownership::Ancestor;
+    is_short.then(|| format!(
+        "all block I/O is the root cgroup's, so that of workloads is in `unattributed`: the io controller is not enabled below it; set IOAccounting=yes for services of systemd (DefaultIOAccounting=yes for all), or write +io to {}",
+            mount.join("cgroup.subtree_control").display()
+        )
+    )
 }
 
 /// Where the cgroup of this path is.

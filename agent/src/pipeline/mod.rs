@@ -35,7 +35,7 @@ use crate::{
     units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
-mod disks;
+pub mod disks;
 pub mod factors;
 pub mod files;
 mod floors;

@@ -218,6 +218,11 @@ pub fn io_facts(directory: &Path) -> Result<GroupFacts, FileError> {
     Ok(GroupFacts { has_children, enables_io })
 }
 
+/// Whether the hierarchy at `mount` has the io controller at all; beside v1 hierarchies one of them may have it.
+pub fn has_io_controller(mount: &Path) -> Result<bool, FileError> {
+    file::parse(&mount.join(MARK_V2), parse::cgroup::enables_io)
+}
+
 /// Whether that is an error because there is no such cgroup, or none any more.
 pub fn is_removed(error: &FileError) -> bool {
     matches!(error, FileError::Read { source, .. } if is_gone(source))

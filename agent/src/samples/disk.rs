@@ -212,6 +212,11 @@ impl DiskTracker {
         self.work.retain(|owner, _| !owners.contains(owner));
     }
 
+    /// Whether block I/O is counted.
+    pub fn is_counting(&self) -> bool {
+        self.sample.is_some()
+    }
+
     /// Ends the interval; `None`: block I/O is not counted.
     pub fn close(&mut self) -> Option<DiskSample> {
         self.sample.as_mut().map(std::mem::take)

@@ -100,6 +100,22 @@ fn devices_have_the_names_that_they_had() {
     assert_eq!(told, [("8:16".to_owned(), 2), ("other".to_owned(), 3), ("sda".to_owned(), 1)]);
 }
 
+#[test]
+fn it_is_said_where_nobody_can_be_named() {
+    let mount = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(mount.path().join(name), text).unwrap();
+    let told = || shortcoming(Ok(mount.path())).unwrap_or_default();
+    write("cgroup.controllers", "cpu memory\n");
+    assert!(told().contains("has no io controller"), "{}", told());
+    write("cgroup.controllers", "cpu io memory\n");
+    write("cgroup.stat", "nr_descendants 3\n");
+    write("cgroup.subtree_control", "cpu memory\n");
+    assert!(told().contains("`unattributed`") && told().ends_with("/cgroup.subtree_control"), "{}", told());
+    write("cgroup.subtree_control", "cpu io\n");
+    assert_eq!(told(), "");
+    assert_eq!(shortcoming(Err("no mount")), Some("whose block I/O is cannot be told: no mount".to_owned()));
+}
+
 proptest! {
     #[test]
     fn workloads_and_nobody_have_all_there_is(counts in vec((0_u64..6, 0_u64..1_000), 0..20)) {
