@@ -9,8 +9,8 @@ const ONE_OF_BITS: u32 = 10;
 /// 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Nanoseconds from which on a sample says nothing of `sched_switch`: with interrupts off, only a hypervisor or the
-/// firmware takes that long, and one such sample would weigh as much as a thousand runs.
+/// Nanoseconds from which on a sample says nothing of the program: only a hypervisor, the firmware or an interrupt takes
+/// that long, and one such sample would weigh as much as a thousand runs.
 pub const LONGEST_SAMPLE: u64 = 1 << 16;
 
 /// Whether the run at `now`, nanoseconds of the run queue's clock, is timed.
@@ -37,7 +37,7 @@ pub struct Cost {
     pub reserved: u64,
 }
 
-/// What all programs did on one CPU: two cache lines that are written by that CPU, and rarely.
+/// What all programs did on one CPU: four cache lines that are written by that CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(128))]
 pub struct CpuCost {
@@ -46,12 +46,12 @@ pub struct CpuCost {
 }
 
 const _: () = assert!(size_of::<Cost>() == 32);
-const _: () = assert!(size_of::<CpuCost>() == 128);
+const _: () = assert!(size_of::<CpuCost>() == 256);
 
 impl Program {
     /// Whether each run is timed, or some.
     pub const fn is_sampled(self) -> bool {
-        matches!(self, Self::Sched)
+        matches!(self, Self::Sched | Self::BlockComplete | Self::BlockIssue)
     }
 }
 

@@ -89,10 +89,54 @@ pub enum Frozen {
     RootCgroupLow,
     /// Its upper half.
     RootCgroupHigh,
+    /// `q` of `request`.
+    RequestQueue,
+    /// `cmd_flags` of `request`.
+    RequestCmdFlags,
+    /// `__data_len` of `request`: bytes that are still to come.
+    RequestDataLen,
+    /// `bio` of `request`.
+    RequestBio,
+    /// `part` of `request`: where the kernel counts it, if it does.
+    RequestPart,
+    /// `start_time_ns` of `request`.
+    RequestStart,
+    /// `disk` of `request_queue`.
+    QueueDisk,
+    /// `rq_disk` of `request`: the same, before queues had it.
+    RequestDisk,
+    /// `part0` of `gendisk`.
+    DiskPart0,
+    /// `bd_dev` of `block_device`, behind [`Frozen::DiskPart0`].
+    Part0Dev,
+    /// `part0.__dev.devt` of `gendisk`: the same, where it is no pointer.
+    DiskDev,
+    /// `bi_blkg` of `bio`.
+    BioBlkg,
+    /// `blkcg` of `blkcg_gq`.
+    BlkgBlkcg,
+    /// `css.cgroup` of `blkcg`.
+    BlkcgCgroup,
+    /// 1 where a queue names its disk.
+    HaveQueueDisk,
+    /// 1 where [`Frozen::DiskPart0`] is a pointer.
+    HavePart0Pointer,
+    /// 1 where a request names a cgroup.
+    HaveBlockOwner,
+    /// Operation that writes at the end of a zone; it had another number before.
+    ZoneAppend,
+    /// 1 where a completion has an errno, 0 where it has a `blk_status_t`.
+    ErrorIsErrno,
+    /// `BLK_STS_OFFLINE`: the number has changed.
+    OfflineStatus,
+    /// Which argument of `block_rq_issue` and `block_rq_requeue` is the request.
+    RequestArgument,
+    /// 1 where requests are timed from when their driver got them.
+    HaveIssue,
 }
 
 /// How many there are.
-pub const FROZEN: usize = Frozen::RootCgroupHigh as usize + 1;
+pub const FROZEN: usize = Frozen::HaveIssue as usize + 1;
 /// In the offset of a load: that, plus the value's number. Nothing that is ours is as large.
 pub const OFFSET: i16 = 0x7e00;
 /// In the constant of a move, likewise.

@@ -32,3 +32,19 @@ pub const MAP_COSTS: &str = "COSTS";
 pub const MAP_CGROUP_EVENTS: &str = "CGROUP_EVENTS";
 /// Scratch for one event: per-CPU array.
 pub const MAP_SCRATCH: &str = "SCRATCH";
+/// Block I/O by owner: array of [`crate::block::WorkRow`], mmap-able.
+pub const MAP_BLOCK_WORK: &str = "BLOCK_WORK";
+/// Row of [`MAP_BLOCK_WORK`] by owner: hash of `u32`.
+pub const MAP_BLOCK_ROW: &str = "BLOCK_ROW";
+/// Rows of [`MAP_BLOCK_WORK`] that are free: stack of `u32`.
+pub const MAP_BLOCK_FREE_ROWS: &str = "BLOCK_FREE_ROWS";
+/// Block I/O of owners without a row: hash of [`crate::block::WorkSums`].
+pub const MAP_BLOCK_MORE: &str = "BLOCK_MORE_WORK";
+/// Block I/O by device: array of [`crate::block::DeviceRow`], mmap-able.
+pub const MAP_BLOCK_DEVICES: &str = "BLOCK_DEVICE";
+/// Row of [`MAP_BLOCK_DEVICES`] by device number: hash of `u32`.
+pub const MAP_BLOCK_SLOT: &str = "BLOCK_SLOT";
+/// Rows of [`MAP_BLOCK_DEVICES`] that are free: stack of `u32`.
+pub const MAP_BLOCK_FREE_SLOTS: &str = "BLOCK_FREE_SLOTS";
+/// When drivers got the requests they have: hash of [`crate::block::Issued`] by the request's address.
+pub const MAP_BLOCK_ISSUED: &str = "BLOCK_ISSUED";

@@ -36,3 +36,19 @@ pub const CGROUP_RING_BYTES: u32 = 256 * 1024;
 
 /// Longest cgroup path carried by an event, with its terminating NUL.
 pub const CGROUP_PATH_MAX: usize = 512;
+
+/// Owners of block I/O with histograms: with their sums 800 KiB, however many CPUs there are.
+pub const BLOCK_ROWS: u32 = 512;
+
+/// Owners of block I/O beyond those: they have sums only.
+pub const BLOCK_MORE: u32 = 1_024;
+
+/// Block devices with a row of their own, and the row of all others: 168 KiB.
+pub const BLOCK_DEVICES: u32 = 64;
+
+/// Block devices whose row is known, those that are with the others included.
+pub const BLOCK_NUMBERS: u32 = 1_024;
+
+/// Requests that drivers have at once, where they are timed from there: at most; the machine's queues say how many there
+/// can be.
+pub const BLOCK_REQUESTS: u32 = 8_192;

@@ -12,6 +12,12 @@ pub enum Program {
     CgroupRmdir = 2,
     /// `cgroup_attach_task`
     CgroupAttach = 3,
+    /// `block_rq_complete`
+    BlockComplete = 4,
+    /// `block_rq_issue`
+    BlockIssue = 5,
+    /// `block_rq_requeue`
+    BlockRequeue = 6,
 }
 
 /// Why it was lost.
@@ -19,7 +25,8 @@ pub enum Program {
 #[repr(u32)]
 pub enum Reason {
     /// There was no room. In the overflow map: the time is in the CPU's busy word and no workload's. For one more move
-    /// within a slice: the rest of the slice is the cgroup's that the task was moved to before.
+    /// within a slice: the rest of the slice is the cgroup's that the task was moved to before. For the requests of one more
+    /// workload: they are nobody's. For a request that its driver got: how long it takes is not known.
     Full = 0,
     /// The set of the table was taken: the overflow map was used. Nothing is lost, it costs more.
     Busy = 1,
@@ -40,12 +47,22 @@ pub enum Reason {
     NoThread = 8,
     /// There was no room for one more workload's histograms: it has sums only.
     NoHistograms = 9,
+    /// There was no room for one more device: it is with the others.
+    NoDevice = 10,
 }
 
 /// Programs that count losses.
-pub const PROGRAMS: [Program; 4] = [Program::Sched, Program::CgroupMkdir, Program::CgroupRmdir, Program::CgroupAttach];
+pub const PROGRAMS: [Program; 7] = [
+    Program::Sched,
+    Program::CgroupMkdir,
+    Program::CgroupRmdir,
+    Program::CgroupAttach,
+    Program::BlockComplete,
+    Program::BlockIssue,
+    Program::BlockRequeue,
+];
 /// Reasons that are counted.
-pub const REASONS: [Reason; 10] = [
+pub const REASONS: [Reason; 11] = [
     Reason::Full,
     Reason::Busy,
     Reason::ClockBack,
@@ -56,11 +73,12 @@ pub const REASONS: [Reason; 10] = [
     Reason::Overlap,
     Reason::NoThread,
     Reason::NoHistograms,
+    Reason::NoDevice,
 ];
 /// Counters per CPU: programs × 16, so that a reason added later moves no other.
-pub const COUNTERS_PER_CPU: u32 = 4 * STRIDE;
+pub const COUNTERS_PER_CPU: u32 = 8 * STRIDE;
 const STRIDE: u32 = 16;
-const _: () = assert!(PROGRAMS.len() == 4 && REASONS.len() < STRIDE as usize);
+const _: () = assert!(PROGRAMS.len() <= 8 && REASONS.len() < STRIDE as usize);
 
 /// Index of a counter in one CPU's part of the loss array.
 pub const fn index(program: Program, reason: Reason) -> u32 {
@@ -75,6 +93,9 @@ impl Program {
             Self::CgroupMkdir => "cgroup_mkdir",
             Self::CgroupRmdir => "cgroup_rmdir",
             Self::CgroupAttach => "cgroup_attach_task",
+            Self::BlockComplete => "block_rq_complete",
+            Self::BlockIssue => "block_rq_issue",
+            Self::BlockRequeue => "block_rq_requeue",
         }
     }
 }
@@ -93,11 +114,12 @@ impl Reason {
             Self::Overlap => "overlap",
             Self::NoThread => "no_thread",
             Self::NoHistograms => "no_histograms",
+            Self::NoDevice => "no_device",
         }
     }
 
     /// Whether this count means that something is missing from the books.
     pub const fn loses(self) -> bool {
-        !matches!(self, Self::Busy | Self::Missed | Self::Overlap | Self::NoHistograms)
+        !matches!(self, Self::Busy | Self::Missed | Self::Overlap | Self::NoHistograms | Self::NoDevice)
     }
 }

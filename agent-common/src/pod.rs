@@ -1,6 +1,7 @@
 //! Which types above may be seen as the bytes the kernel wrote.
 
 use crate::{
+    block::{DeviceRow, WorkRow},
     cost::CpuCost,
     moves::CpuMoves,
     sched::{CpuSlot, OverflowValue, TimeSet},
@@ -21,4 +22,4 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(u64, CpuCost, CpuMoves, CpuSlot, TimeSet, OverflowValue, ThreadSlot, Histograms, OffSet);
+pod!(u64, CpuCost, CpuMoves, CpuSlot, TimeSet, OverflowValue, ThreadSlot, Histograms, OffSet, WorkRow, DeviceRow);

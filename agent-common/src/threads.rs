@@ -116,8 +116,9 @@ pub const fn off_bucket(nanos: u64) -> usize {
     place(nanos, histogram::index_1(nanos) - (FIRST >> 2), OFF_BUCKETS)
 }
 
+/// Bucket `1 + index`, counted from the first after the zero one; 0 for what counts as zero.
 #[inline(always)]
-const fn place(nanos: u64, index: i32, buckets: usize) -> usize {
+pub(crate) const fn place(nanos: u64, index: i32, buckets: usize) -> usize {
     #[expect(clippy::cast_sign_loss, reason = "beyond zero no index is below the first")]
     let at = (1 + index) as usize;
     // No branch, see `histogram`: all ones beyond zero.

@@ -6,6 +6,8 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod atomic;
+mod block;
 mod cgroup;
 mod cost;
 mod kernel;

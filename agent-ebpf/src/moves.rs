@@ -19,6 +19,7 @@ use wattrace_common::{
 };
 
 use crate::{
+    atomic::step,
     cost::{self, Timer},
     kernel::*,
     loss,
@@ -107,24 +108,6 @@ impl Moved {
             step(addr_of_mut!((*moves).turn));
         }
     }
-}
-
-/// One more, as one instruction that no other access passes.
-#[inline(always)]
-unsafe fn step(word: *mut u64) {
-    // SAFETY: callers pass a word of a map value. The target has no atomics in `core`, but this one in its first instruction
-    // set: all kernels know it.
-    unsafe { core::arch::asm!("lock *(u64 *)({} + 0) += {}", in(reg) word, in(reg) 1_u64) };
-}
-
-/// As [`step`], of half a word.
-///
-/// # Safety
-/// `word` is of a map value.
-#[inline(always)]
-pub unsafe fn step32(word: *mut u32) {
-    // SAFETY: as the caller says.
-    unsafe { core::arch::asm!("lock *(u32 *)({} + 0) += {}", in(reg) word, in(reg) 1_u64) };
 }
 
 /// Whether a thread is the one, or of the process, that was moved.

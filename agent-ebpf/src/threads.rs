@@ -21,10 +21,10 @@ use wattrace_common::{
 };
 
 use crate::{
+    atomic::step32,
     kernel::*,
     loss,
     maps::{CPUS, FREE_ROWS, HISTOGRAM_ROW, HISTOGRAMS, MORE_OFF, OFF_THREADS, OVER_THREADS, THREADS},
-    moves::step32,
     sched::{Left, publish},
     slices::{NO_ROW, add, row_of},
 };

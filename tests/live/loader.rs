@@ -2,31 +2,16 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use wattrace::probes::bpf::{self, LoadError, Machine, Me, layout::Layouts};
+use wattrace::probes::bpf::{self, LoadError, Machine, layout::Layouts};
 
-use crate::support::live;
-
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+use crate::support::{self, BTF, live};
 
 fn layouts() -> Layouts {
     Layouts::load(Path::new(BTF)).unwrap()
 }
 
 fn machine() -> Machine {
-    let cpus = std::thread::available_parallelism().unwrap().get();
-    let cpus = u32::try_from(cpus).unwrap();
-    let me = Me { cgroup: None, tgid: Some(std::process::id()) };
-    Machine {
-        btf: BTF.into(),
-        possible: cpus,
-        online: (0..cpus).collect(),
-        root_cgroup: 1,
-        locked_down: false,
-        time_runs: true,
-        follows_threads: true,
-        siblings: BTreeMap::new(),
-        me,
-    }
+    Machine { time_runs: true, follows_threads: true, ..support::machine() }
 }
 
 #[test]
@@ -63,7 +48,7 @@ fn a_kernel_without_run_queue_clock_is_measured_by_the_monotonic_one() {
     sched.clock = Err(missing_clock());
     let mut programs = bpf::load(&layouts, &machine()).map_err(|error| error.to_string()).unwrap();
     let first = programs.times.read(wattrace::clock::monotonic, |_| true, |_| wattrace::units::Nanos(u64::MAX));
-    crate::support::until("a second reading is later", || {
+    support::until("a second reading is later", || {
         let now = programs.times.read(wattrace::clock::monotonic, |_| true, |_| wattrace::units::Nanos(u64::MAX));
         let total = |reading: &bpf::TimesReading| -> u64 {
             reading.cpus.iter().filter_map(|cpu| cpu.busy_idle).map(|(busy, idle)| busy.0 + idle.0).sum()
@@ -117,7 +102,7 @@ fn runs_are_timed_unless_that_is_switched_off() {
         let machine = Machine { time_runs, ..machine() };
         let programs = bpf::load(&layouts(), &machine).map_err(|error| error.to_string()).unwrap();
         let sched = || programs.times.costs()[0];
-        crate::support::until("the program ran some thousand times", || sched().runs > 5_000);
+        support::until("the program ran some thousand times", || sched().runs > 5_000);
         (sched().sums.timed, sched().time())
     };
     let (timed, time) = told(true);

@@ -12,6 +12,7 @@
 )]
 
 mod binary;
+mod block;
 mod daemon;
 mod files;
 mod loader;

@@ -1,6 +1,7 @@
 //! What live tests share: cgroups of their own, loads in them, and the truth to compare with.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
     os::unix::fs::MetadataExt,
@@ -14,7 +15,10 @@ use wattrace::{
     attribution::ledger::Account,
     identity::Kind,
     pipeline::{Interval, Options, Pipeline},
-    probes::{cgroupfs, procfs},
+    probes::{
+        bpf::{BlockMode, Machine, Me},
+        cgroupfs, procfs,
+    },
     units::Nanos,
 };
 use wattrace_tests::patience;
@@ -152,6 +156,33 @@ impl Drop for Load {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// The types of this kernel.
+pub const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// CPUs that are online: they are numbered from 0 here.
+pub fn cpus() -> u32 {
+    procfs::cpu_times(Path::new("/"), procfs::user_hz()).unwrap().last().unwrap().cpu + 1
+}
+
+/// This machine for kernel programs that count on-CPU time alone.
+pub fn machine() -> Machine {
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
+    let possible = possible.trim().rsplit(['-', ',']).next().unwrap().parse::<u32>().unwrap() + 1;
+    Machine {
+        btf: BTF.into(),
+        possible,
+        online: (0..cpus()).collect(),
+        root_cgroup: fs::metadata(cgroupfs::mount(Path::new("/")).unwrap()).unwrap().ino(),
+        locked_down: false,
+        time_runs: false,
+        follows_threads: false,
+        block: BlockMode::Off,
+        requests: 0,
+        siblings: BTreeMap::new(),
+        me: Me { cgroup: None, tgid: Some(std::process::id()) },
     }
 }
 

@@ -3,14 +3,14 @@
 //! Most loads are asleep at both readings: then nothing of theirs is open but that sleep, and the scheduler's own account of
 //! them (`schedstat`, `status`) stands still.
 
-mod bcc;
+pub mod bcc;
 mod births;
 mod corners;
-mod disk;
+pub mod disk;
 mod hotplug;
 mod moved;
 mod places;
-mod probe;
+pub mod probe;
 mod shares;
 mod sleeps;
 mod truth;

@@ -197,7 +197,7 @@ fn cgroups(root: &Path) -> Finding {
 fn sched(root: &Path, kernel_programs: bool) -> Finding {
     const CHECK: &str = "sched probe";
     // Only what can also be read measures anything.
-    let opened = Sources::open(root, kernel_programs, config::SchedLevel::default())
+    let opened = Sources::open(root, kernel_programs, config::Probes::default())
         .and_then(|mut sources| sources.glance().map(|_| sources));
     let sources = match opened {
         Ok(sources) => sources,

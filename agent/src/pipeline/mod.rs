@@ -178,7 +178,7 @@ impl Pipeline {
         saved: Option<&Saved>,
         floors: Option<&SavedFloors>,
     ) -> Result<Self, StartError> {
-        let sources = Sources::open(root, options.kernel_programs, options.config.probes.sched)?;
+        let sources = Sources::open(root, options.kernel_programs, options.config.probes)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
         let idle = floors::idle_trackers(root, &meter, floors);

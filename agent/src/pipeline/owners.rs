@@ -62,6 +62,11 @@ impl Pipeline {
     /// Gives the kernel's slots of workloads that are gone back, once its tables get crowded. A key must
     /// have been quiet for a whole tick: its last slice has been read.
     pub(super) fn relieve(&mut self) {
+        if self.sources.disk_fullness() >= CROWDED {
+            let registry = &self.registry;
+            let freed = self.sources.release_disk(|id| registry.is_dead(id));
+            self.disks.tracker.forget(&freed);
+        }
         self.filled = self.sources.fullness();
         if self.filled < CROWDED {
             self.crowded_since.clear();

@@ -8,17 +8,20 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wattrace_common::sched::{Work, WorkKey};
+use wattrace_common::{
+    block::OwnerKey,
+    sched::{Work, WorkKey},
+};
 
 use super::files::Files;
 use crate::{
     clock,
-    config::SchedLevel,
+    config::{self, BlockLevel, SchedLevel},
     probes::{
         FileError,
-        bpf::{self, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
+        bpf::{self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
-        fdinfo, lockdown, process, procfs,
+        disks, fdinfo, lockdown, process, procfs,
         sys::HandleError,
         topology::{self, Topology},
     },
@@ -103,11 +106,11 @@ pub enum SourcesError {
 
 impl Sources {
     /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
-    pub fn open(root: &Path, kernel_programs: bool, level: SchedLevel) -> Result<Self, SourcesError> {
+    pub fn open(root: &Path, kernel_programs: bool, probes: config::Probes) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok(), level)
+            load(root, &topology, cgroups.as_deref().ok(), probes)
         } else {
             Err("switched off by --no-bpf".to_owned())
         };
@@ -178,7 +181,9 @@ impl Sources {
         let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
         let threads = programs.threads.as_mut().ok();
         let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads, disk: None })
+        let is_there = |device| disks::is_there(&self.root, device);
+        let disk = programs.block.as_mut().ok().map(|block| block.read(&programs.times, is_there));
+        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads, disk })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -301,6 +306,22 @@ impl Sources {
         }
     }
 
+    /// Gives the kernel's rows of block I/O back whose owners are dead, by the ids of their cgroups; returns those given.
+    pub fn release_disk(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
+        match &mut self.sched {
+            Sched::Btf(programs) => programs.block.as_mut().map(|block| block.release(is_dead)).unwrap_or_default(),
+            Sched::Files(_) => BTreeSet::new(),
+        }
+    }
+
+    /// Share of the kernel's rows of block I/O that is taken, 0 to 1.
+    pub fn disk_fullness(&self) -> f64 {
+        match &self.sched {
+            Sched::Btf(programs) => programs.block.as_ref().map_or(0.0, BlockMaps::fullness),
+            Sched::Files(_) => 0.0,
+        }
+    }
+
     /// Share of the fullest CPU's table that is taken, 0 to 1.
     pub fn fullness(&self) -> f64 {
         match &self.sched {
@@ -321,7 +342,7 @@ fn settle(programs: &Programs, root: &Path) {
     programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
 }
 
-fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLevel) -> Result<Sched, String> {
+fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config::Probes) -> Result<Sched, String> {
     let btf = root.join("sys/kernel/btf/vmlinux");
     let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
     let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
@@ -332,8 +353,14 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLe
         root_cgroup,
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
-        follows_threads: level == SchedLevel::Full,
+        follows_threads: probes.sched == SchedLevel::Full,
         siblings: topology.siblings(),
+        block: match probes.block {
+            BlockLevel::Off => BlockMode::Off,
+            BlockLevel::Total => BlockMode::Total,
+            BlockLevel::Device => BlockMode::Device,
+        },
+        requests: disks::requests(root),
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -197,6 +197,8 @@ impl DiskTracker {
                 sample.work.entry(one.owner).or_default().add(&delta);
             }
         }
+        // A device of which no figures are kept any more is gone: should it return, they start from 0.
+        self.devices.retain(|device, _| disk.devices.iter().any(|one| one.device == *device));
         for one in &disk.devices {
             let totals = DeviceUse::from(one);
             let start = || if is_first { totals.clone() } else { DeviceUse::default() };

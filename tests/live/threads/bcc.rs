@@ -15,15 +15,15 @@ use super::{
 };
 use crate::support::{Cgroup, Load, live, until};
 
-/// A tool that watches one process until it is ended; then it says what it saw.
-struct Tool(Child);
+/// A tool that watches one process, or one disk, until it is ended; then it says what it saw.
+pub struct Tool(Child);
 
 impl Tool {
     /// Returns when its programs are attached, of which there are so many; `None` without the tool.
-    fn start(name: &str, pid: u32, programs: usize) -> Option<Self> {
+    pub fn start(name: &str, what: &[&str], programs: usize) -> Option<Self> {
         let mut command = Command::new(name);
         // Longer than the load.
-        command.args(["-p", &pid.to_string(), "600"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(what).arg("600").stdout(Stdio::piped()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else {
             if std::env::var_os("WATTRACE_VM").is_some() {
                 println!("SKIPPED: the tests' virtual machines have no bcc tools");
@@ -53,7 +53,7 @@ impl Tool {
         Some(tool)
     }
 
-    fn end(mut self) -> String {
+    pub fn end(mut self) -> String {
         kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
         let mut said = String::new();
         self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
@@ -75,7 +75,7 @@ fn compare(name: &str, programs: usize) -> Option<(String, Figures)> {
     let mut probe = Probe::start();
     let mut rival = Load::born_in(&other, &["spin", "600"], &["pin=0"]);
     let mut load = Load::born_in(&home, &["duty", "3"], &["pin=0", "stay"]);
-    let tool = Tool::start(name, load.child.id(), programs)?;
+    let tool = Tool::start(name, &["-p", &load.child.id().to_string()], programs)?;
     let before = asleep(&mut probe, &home);
     rival.tell();
     load.tell();
@@ -116,7 +116,7 @@ fn longer_than(waits: &Histogram, micros: u64) -> (u64, u64) {
 }
 
 /// Lines `4 -> 7 : 12 |***|`: from, to, how many.
-fn rows(said: &str) -> Vec<(u64, u64, u64)> {
+pub fn rows(said: &str) -> Vec<(u64, u64, u64)> {
     let row = |line: &str| {
         let (range, rest) = line.split_once(" : ")?;
         let (from, to) = range.split_once(" -> ")?;

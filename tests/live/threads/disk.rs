@@ -14,7 +14,7 @@ use crate::support::{Cgroup, live};
 
 const DELAYS: &str = "/proc/sys/kernel/task_delayacct";
 /// Bytes a second where reads are throttled.
-const RATE: u32 = 4 << 20;
+pub const RATE: u32 = 4 << 20;
 const BYTES: usize = 65_536;
 const READS: usize = 120;
 
@@ -51,7 +51,7 @@ fn a_reader_of_a_disk_waits_for_io() {
         if throttle.is_some() { "throttled" } else { "as fast as they are" }
     );
     let [file, bytes, count] = [disk.file.display().to_string(), BYTES.to_string(), READS.to_string()];
-    let watched = watch(&cgroup, &["direct", &file, &bytes, &count], &["stay"], |_, load| {
+    let watched = watch(&cgroup, &["disk", &file, "read", &bytes, &count], &["stay"], |_, load| {
         if let Some(throttle) = &throttle {
             throttle.add(load.child.id());
         }
@@ -118,7 +118,7 @@ impl Drop for Disk {
 }
 
 /// The disk of a partition, or itself; `None`: no disk is behind the number, as in memory, or several may be.
-fn whole_disk(number: &str) -> Option<String> {
+pub fn whole_disk(number: &str) -> Option<String> {
     let device = fs::canonicalize(Path::new("/sys/dev/block").join(number)).ok()?;
     let disk = if device.join("partition").exists() { device.parent()? } else { &device };
     Some(fs::read_to_string(disk.join("dev")).ok()?.trim().to_owned())
@@ -130,13 +130,13 @@ fn is_direct(file: &Path) -> bool {
 }
 
 /// A limit on reads: of the cgroup itself, or in the older hierarchy.
-struct Throttle {
+pub struct Throttle {
     /// Group of the older hierarchy.
     older: Option<PathBuf>,
 }
 
 impl Throttle {
-    fn on(cgroup: &Cgroup, number: &str) -> Option<Self> {
+    pub fn on(cgroup: &Cgroup, number: &str) -> Option<Self> {
         let root = cgroup.path.parent().unwrap();
         drop(fs::write(root.join("cgroup.subtree_control"), "+io"));
         if fs::write(cgroup.path.join("io.max"), format!("{number} rbps={RATE}")).is_ok() {
@@ -149,7 +149,7 @@ impl Throttle {
         fs::write(group.join("blkio.throttle.read_bps_device"), limit).ok().map(|()| throttle)
     }
 
-    fn add(&self, pid: u32) {
+    pub fn add(&self, pid: u32) {
         if let Some(group) = &self.older {
             fs::write(group.join("cgroup.procs"), pid.to_string()).unwrap();
         }

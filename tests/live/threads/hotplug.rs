@@ -4,8 +4,8 @@ use std::{fs, time::Duration};
 
 use wattrace_common::threads::State;
 
-use super::{probe::cpus, truth::watch};
-use crate::support::{Cgroup, live};
+use super::truth::watch;
+use crate::support::{Cgroup, cpus, live};
 
 /// A CPU, offline until this is dropped.
 struct Offline(String);

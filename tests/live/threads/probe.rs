@@ -10,10 +10,7 @@ use std::{
 
 use wattrace::{
     clock,
-    probes::{
-        bpf::{self, Machine, Me, Programs, layout::Layouts},
-        cgroupfs, procfs,
-    },
+    probes::bpf::{self, Machine, Programs, layout::Layouts},
     samples::{Durations, ThreadsReading},
     units::Nanos,
 };
@@ -23,9 +20,7 @@ use wattrace_common::{
     threads::{OFF_SCALE, STATES, State, WAIT_SCALE},
 };
 
-use crate::support::Cgroup;
-
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+use crate::support::{BTF, Cgroup, machine};
 
 /// Programs of this test's own.
 pub struct Probe {
@@ -72,24 +67,9 @@ pub struct Histogram {
     scale: i32,
 }
 
-pub fn cpus() -> u32 {
-    procfs::cpu_times(Path::new("/"), procfs::user_hz()).unwrap().last().unwrap().cpu + 1
-}
-
 impl Probe {
     pub fn start() -> Self {
-        let cpus = cpus();
-        let machine = Machine {
-            btf: BTF.into(),
-            possible: possible(),
-            online: (0..cpus).collect(),
-            root_cgroup: root(),
-            locked_down: false,
-            time_runs: false,
-            follows_threads: true,
-            siblings: BTreeMap::new(),
-            me: Me { cgroup: None, tgid: Some(std::process::id()) },
-        };
+        let machine = Machine { follows_threads: true, ..machine() };
         let layouts = Layouts::load(Path::new(BTF)).unwrap();
         let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string()).unwrap();
         assert_eq!(programs.waits, Ok(()), "waits for a CPU are told");
@@ -139,17 +119,6 @@ impl Probe {
         let fills = self.programs.fills();
         fills.iter().find(|fill| fill.map == wattrace_common::layout::MAP_HISTOGRAM_ROW).unwrap().used
     }
-}
-
-/// Possible CPUs.
-fn possible() -> u32 {
-    let text = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
-    text.trim().rsplit(['-', ',']).next().unwrap().parse::<u32>().unwrap() + 1
-}
-
-fn root() -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(cgroupfs::mount(Path::new("/")).unwrap()).unwrap().ino()
 }
 
 impl View {

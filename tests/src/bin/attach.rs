@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use wattrace::probes::{
-    bpf::{self, Machine, layout::Layouts},
+    bpf::{self, BlockMode, Machine, layout::Layouts},
     cgroupfs, lockdown, process, topology,
 };
 
@@ -47,6 +47,8 @@ fn machine(follows_threads: bool) -> Result<Machine> {
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
         follows_threads,
+        block: BlockMode::Off,
+        requests: 0,
         siblings: topology.siblings(),
         me: process::expected(root, mount.as_deref(), root_cgroup),
     })

@@ -103,6 +103,10 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
             }
             (Ok(programs), kernel::Program::CgroupAttach) => or_off(programs.moves.as_ref().copied()),
             (Ok(_), kernel::Program::Sched) => or_off(Ok(())),
+            (Ok(programs), kernel::Program::BlockComplete | kernel::Program::BlockRequeue) => {
+                or_off(programs.block.as_ref().map(|_| ()))
+            }
+            (Ok(programs), kernel::Program::BlockIssue) => or_off(programs.issues.as_ref().copied()),
         };
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
         let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));

@@ -34,7 +34,7 @@ impl TimeMaps {
         let sums = Cost { timed: sum(word!(Cost, timed)), time: sum(word!(Cost, time)), ..Cost::default() };
         let runs = match program {
             Program::Sched => (0..self.cpus.len()).map(|cpu| self.cpus.load(cpu, word!(CpuSlot, seq)) / 2).sum(),
-            Program::CgroupMkdir | Program::CgroupRmdir | Program::CgroupAttach => sum(word!(Cost, runs)),
+            _ => sum(word!(Cost, runs)),
         };
         RunCost { program, runs, sums }
     }

@@ -5,33 +5,41 @@ use wattrace_common::{
     frozen::Frozen,
     layout,
     limits::{
-        HISTOGRAM_ROWS, HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
+        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, HISTOGRAM_ROWS, HISTOGRAM_STRIPES,
+        MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
 };
 
 use super::{
-    layout::{HierarchyLayout, Layouts, SchedLayout, ThreadsLayout},
-    load::Machine,
+    layout::{
+        BlockLayout, DiskLayout, ErrorLayout, HierarchyLayout, Layouts, NumberLayout, SchedLayout, ThreadsLayout,
+    },
+    load::{BlockMode, Machine},
 };
 
 /// What the programs do here.
 pub(super) struct Plan<'a> {
     pub(super) sched: &'a SchedLayout,
-    /// Either program that looks at cgroups needs it.
+    /// All programs that look at cgroups need it.
     pub(super) hierarchy: Option<&'a HierarchyLayout>,
     pub(super) have_moves: bool,
     /// `None`: threads are not followed off the CPU.
     pub(super) threads: Option<&'a ThreadsLayout>,
+    /// `None`: block I/O is not counted.
+    pub(super) block: Option<&'a BlockLayout>,
     pub(super) machine: &'a Machine,
 }
 
 impl<'a> Plan<'a> {
     /// As much as the layouts allow and `machine` asks for.
     pub(super) fn new(sched: &'a SchedLayout, layouts: &'a Layouts, machine: &'a Machine) -> Self {
+        let block = layouts.block.as_ref().ok().filter(|_| machine.block != BlockMode::Off);
+        let owner = block.and_then(|block| block.owner.as_ref().ok());
         let hierarchy = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy).or(layouts.moves.as_ref()).ok();
+        let hierarchy = hierarchy.or(owner.map(|owner| &owner.hierarchy));
         let threads = layouts.threads.as_ref().ok().filter(|_| machine.follows_threads);
-        Self { sched, hierarchy, have_moves: layouts.moves.is_ok(), threads, machine }
+        Self { sched, hierarchy, have_moves: layouts.moves.is_ok(), threads, block, machine }
     }
 
     /// Groups of CPUs with histograms of their own.
@@ -45,6 +53,7 @@ impl<'a> Plan<'a> {
         let mut values = self.of_tasks();
         values.extend(self.of_clock());
         values.extend(self.of_threads());
+        values.extend(self.of_block());
         if let Some(hierarchy) = self.hierarchy {
             values.extend([
                 (Frozen::CgroupRoot, hierarchy.cgroup_root),
@@ -120,11 +129,57 @@ impl<'a> Plan<'a> {
         ]
     }
 
+    fn of_block(&self) -> Vec<(Frozen, u32)> {
+        let Some(block) = self.block else { return Vec::new() };
+        let mut values = vec![
+            (Frozen::RequestCmdFlags, block.cmd_flags),
+            (Frozen::RequestDataLen, block.data_len),
+            (Frozen::RequestPart, block.part),
+            (Frozen::RequestStart, block.start_time),
+            (Frozen::ZoneAppend, block.zone_append),
+            (Frozen::RequestArgument, block.request_argument),
+            (Frozen::HaveIssue, u32::from(self.machine.block == BlockMode::Device)),
+        ];
+        values.push(match block.error {
+            ErrorLayout::Errno => (Frozen::ErrorIsErrno, 1),
+            ErrorLayout::Status { offline } => (Frozen::OfflineStatus, offline),
+        });
+        values.extend(match block.disk {
+            DiskLayout::OfQueue { queue, disk } => {
+                vec![(Frozen::HaveQueueDisk, 1), (Frozen::RequestQueue, queue), (Frozen::QueueDisk, disk)]
+            }
+            DiskLayout::OfRequest { disk } => vec![(Frozen::RequestDisk, disk)],
+        });
+        values.extend(match block.number {
+            NumberLayout::Pointer { part0, dev } => {
+                vec![(Frozen::HavePart0Pointer, 1), (Frozen::DiskPart0, part0), (Frozen::Part0Dev, dev)]
+            }
+            NumberLayout::Inside { dev } => vec![(Frozen::DiskDev, dev)],
+        });
+        if let Ok(owner) = &block.owner {
+            values.extend([
+                (Frozen::HaveBlockOwner, 1),
+                (Frozen::RequestBio, owner.bio),
+                (Frozen::BioBlkg, owner.group),
+                (Frozen::BlkgBlkcg, owner.blkcg),
+                (Frozen::BlkcgCgroup, owner.cgroup),
+            ]);
+        }
+        values
+    }
+
+    /// Entries of the map of requests that drivers have.
+    fn requests(&self) -> u32 {
+        let is_exact = self.block.is_some() && self.machine.block == BlockMode::Device;
+        if is_exact { self.machine.requests.clamp(1, BLOCK_REQUESTS) } else { 1 }
+    }
+
     /// Entries of each map whose size depends on the machine, or on what is counted.
-    pub(super) fn sizes(&self) -> [(&'static str, u32); 12] {
+    pub(super) fn sizes(&self) -> [(&'static str, u32); 18] {
         let cpus = self.machine.possible;
         let with = |entries, is_used| if is_used { entries } else { 1 };
         let threads = |entries| with(entries, self.threads.is_some());
+        let block = |entries| with(entries, self.block.is_some());
         [
             (layout::MAP_CPUS, cpus),
             (layout::MAP_TIMES, cpus * TIME_SETS),
@@ -138,6 +193,12 @@ impl<'a> Plan<'a> {
             (layout::MAP_MORE_OFF_THREADS, threads(MORE_OFF_THREADS)),
             (layout::MAP_HISTOGRAMS, threads(HISTOGRAM_ROWS * self.stripes())),
             (layout::MAP_HISTOGRAM_ROW, threads(HISTOGRAM_ROWS)),
+            (layout::MAP_BLOCK_WORK, block(BLOCK_ROWS)),
+            (layout::MAP_BLOCK_ROW, block(BLOCK_ROWS)),
+            (layout::MAP_BLOCK_MORE, block(BLOCK_MORE)),
+            (layout::MAP_BLOCK_DEVICES, block(BLOCK_DEVICES)),
+            (layout::MAP_BLOCK_SLOT, block(BLOCK_NUMBERS)),
+            (layout::MAP_BLOCK_ISSUED, self.requests()),
         ]
     }
 }

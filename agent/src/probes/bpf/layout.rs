@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::btf::{Arg, Btf, BtfError, LookupError};
 
+mod block;
 #[cfg(test)]
 mod tests;
 mod threads;
 
+pub use block::{BlockLayout, DiskLayout, ErrorLayout, NumberLayout, OwnerLayout};
 pub use threads::{QueuedLayout, ThreadsLayout};
 
 /// What each probe needs, or why it cannot run.
@@ -26,6 +28,8 @@ pub struct Layouts {
     pub moves: Result<HierarchyLayout, LayoutError>,
     /// Threads while they are off the CPU.
     pub threads: Result<ThreadsLayout, LayoutError>,
+    /// Requests of block devices.
+    pub block: Result<BlockLayout, LayoutError>,
 }
 
 /// Offsets in bytes for the `sched_switch` program.
@@ -136,6 +140,12 @@ pub enum Effect {
     /// The time from being woken to being on a CPU is part of what was slept.
     #[error("waits for a CPU are counted for preempted threads only")]
     NoWaits,
+    /// Requests of block devices are not counted.
+    #[error("block I/O is not counted")]
+    BlockOff,
+    /// Requests of block devices are counted by device alone.
+    #[error("block I/O is counted for no workload")]
+    NoBlockOwner,
 }
 
 /// What did not resolve.
@@ -226,6 +236,7 @@ pub fn resolve(btf: &Btf<'_>) -> Layouts {
         cgroup: cgroup(btf).map_err(off(Effect::CgroupOff)),
         moves: moves(btf).map_err(off(Effect::MovesLate)),
         threads: threads::threads(btf).map_err(off(Effect::OnCpuOnly)),
+        block: block::block(btf).map_err(off(Effect::BlockOff)),
     }
 }
 

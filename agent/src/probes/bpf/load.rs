@@ -11,26 +11,23 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
-    maps::{HashMap, Map, MapData, PerCpuHashMap, RingBuf, Stack},
+    maps::{Map, RingBuf},
     programs::{BtfTracePoint, ProgramError},
 };
-use wattrace_common::{
-    layout,
-    limits::{HISTOGRAM_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
-    loss::COUNTERS_PER_CPU,
-};
+use wattrace_common::layout;
 
 use super::{
+    block::BlockMaps,
     cost::Fill,
     events::CgroupEvents,
     freeze::freeze,
     globals::Plan,
     layout::{Effect, Layouts},
-    mapped::Mapped,
+    maps::{block_maps, take, thread_maps, time_maps},
     memlock,
     own::Me,
-    threads::{ThreadMaps, ThreadParts},
-    times::{Maps, TimeMaps},
+    threads::ThreadMaps,
+    times::TimeMaps,
     visit,
 };
 
@@ -54,10 +51,26 @@ pub struct Machine {
     pub time_runs: bool,
     /// Whether threads are followed off the CPU: level full.
     pub follows_threads: bool,
+    /// What is counted of block I/O.
+    pub block: BlockMode,
+    /// Requests that block devices can have at once.
+    pub requests: u32,
     /// CPUs that share their core with one other, and that other.
     pub siblings: BTreeMap<u32, u32>,
     /// What the kernel must call this process.
     pub me: Me,
+}
+
+/// What is counted of block I/O.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum BlockMode {
+    /// Nothing.
+    Off,
+    /// Requests, timed from when the kernel made them: the wait in a queue is part of it.
+    #[default]
+    Total,
+    /// Requests, timed from when their driver got them.
+    Device,
 }
 
 /// Attached programs and their maps.
@@ -72,10 +85,18 @@ pub struct Programs {
     pub threads: Result<ThreadMaps, String>,
     /// Whether waits for a CPU after being woken are told; if not, why, and what follows.
     pub waits: Result<(), String>,
+    /// Block I/O, or why it is not counted.
+    pub block: Result<BlockMaps, String>,
+    /// Whether requests are timed from when their driver got them; if not, why.
+    pub issues: Result<(), String>,
+    /// Whether requests name whose they are; if not, why, and what follows.
+    pub owners: Result<(), String>,
     /// Descriptors of the maps, by name: for as long as this lives.
     pub descriptors: Vec<(String, RawFd)>,
     /// Whether threads were to be followed off the CPU.
     is_full_wanted: bool,
+    /// Whether block I/O was to be counted.
+    is_block_wanted: bool,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -165,6 +186,14 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         }
         Err(error) => Err(error.to_string()),
     };
+    let block = block(&mut ebpf, &plan, layouts, &btf);
+    let owner = layouts.block.as_ref().ok().filter(|_| block.is_ok()).map(|block| block.owner.as_ref());
+    let owners = owner.map_or(Ok(()), |owner| owner.map(|_| ()).map_err(ToString::to_string));
+    let issues = match (&block, machine.block) {
+        (Ok(_), BlockMode::Device) => Ok(()),
+        (Ok(_), _) => Err("requests are timed from when the kernel made them".to_owned()),
+        (Err(why), _) => Err(why.clone()),
+    };
     let me = Me { cgroup: None, ..machine.me };
     Ok(Programs {
         times,
@@ -172,8 +201,12 @@ pub fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, LoadError>
         moves,
         threads,
         waits,
+        block,
+        issues,
+        owners,
         descriptors,
         is_full_wanted: machine.follows_threads,
+        is_block_wanted: machine.block != BlockMode::Off,
         me,
         _ebpf: ebpf,
     })
@@ -183,13 +216,16 @@ impl Programs {
     /// What is not counted although it was asked for: in sentences, what follows among them.
     pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
         let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
-        self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err())
+        let block = self.block.as_ref().err().filter(|_| self.is_block_wanted);
+        let sched = self.moves.as_ref().err().into_iter().chain(threads).chain(self.waits.as_ref().err());
+        sched.chain(block).chain(self.owners.as_ref().err())
     }
 
     /// How full the maps are whose room may run out.
     pub fn fills(&self) -> Vec<Fill> {
         let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));
-        self.times.fills().into_iter().chain(threads).collect()
+        let block = self.block.iter().flat_map(|block| block.fills(&self.times));
+        self.times.fills().into_iter().chain(threads).chain(block).collect()
     }
 }
 
@@ -250,7 +286,7 @@ fn causes<'a>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
@@ -258,10 +294,6 @@ fn error_is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.raw_os_error() == Some(libc::EPERM))
-}
-
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, LoadError> {
-    ebpf.take_map(name).ok_or(LoadError::Missing(name))
 }
 
 /// `None` for a kind of map that the object does not have.
@@ -277,50 +309,22 @@ fn descriptor(map: &Map) -> Option<RawFd> {
     }
 }
 
-fn mapped<T: wattrace_common::pod::Pod>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    len: u32,
-) -> Result<(Mapped<T>, MapData), LoadError> {
-    let Map::Array(data) = take(ebpf, name)? else { return Err(LoadError::Missing(name)) };
-    let len = usize::try_from(len).unwrap_or(0);
-    let mapped = Mapped::new(data.fd().as_fd(), len)
-        .map_err(|error| LoadError::Object(format!("mapping `{name}` failed: {error}")))?;
-    mapped.touch();
-    Ok((mapped, data))
-}
-
-fn time_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<TimeMaps, LoadError> {
-    let machine = plan.machine;
-    let shared = if machine.siblings.is_empty() { 1 } else { machine.possible * TIME_ROWS };
-    let (shared, shared_data) = mapped(ebpf, layout::MAP_SHARED, shared)?;
-    let (cpus, cpus_data) = mapped(ebpf, layout::MAP_CPUS, machine.possible)?;
-    let (times, times_data) = mapped(ebpf, layout::MAP_TIMES, machine.possible * TIME_SETS)?;
-    let (moves, moves_data) = mapped(ebpf, layout::MAP_MOVES, machine.possible)?;
-    let (lost, lost_data) = mapped(ebpf, layout::MAP_LOST, machine.possible * COUNTERS_PER_CPU)?;
-    let (costs, costs_data) = mapped(ebpf, layout::MAP_COSTS, machine.possible)?;
-    let overflow =
-        PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW)?).map_err(|error| LoadError::Object(chain(&error)))?;
-    let data = vec![cpus_data, times_data, shared_data, moves_data, lost_data, costs_data];
-    let times = TimeMaps::new(Maps { cpus, times, shared, moves, lost, costs, overflow, data });
-    times.set_siblings(&machine.siblings);
-    Ok(times)
-}
-
-fn thread_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<ThreadMaps, LoadError> {
-    let object = |error| LoadError::Object(chain(&error));
-    let (threads, threads_data) = mapped(ebpf, layout::MAP_THREADS, plan.machine.possible * THREAD_ROWS)?;
-    let (histograms, histograms_data) = mapped(ebpf, layout::MAP_HISTOGRAMS, HISTOGRAM_ROWS * plan.stripes())?;
-    let parts = ThreadParts {
-        threads,
-        histograms,
-        overflow: PerCpuHashMap::try_from(take(ebpf, layout::MAP_OVERFLOW_THREADS)?).map_err(object)?,
-        row_of: HashMap::try_from(take(ebpf, layout::MAP_HISTOGRAM_ROW)?).map_err(object)?,
-        free: Stack::try_from(take(ebpf, layout::MAP_FREE_ROWS)?).map_err(object)?,
-        stripes: plan.stripes(),
-        _data: vec![threads_data, histograms_data],
+/// Completions are counted from the moment they are attached to: the maps must be ready then.
+fn block(ebpf: &mut Ebpf, plan: &Plan<'_>, layouts: &Layouts, btf: &Btf) -> Result<BlockMaps, String> {
+    if plan.block.is_none() {
+        let why = layouts.block.as_ref().err().filter(|_| plan.machine.block != BlockMode::Off);
+        return Err(why.map_or_else(|| "block I/O is not to be counted".to_owned(), ToString::to_string));
+    }
+    let mut attached = || {
+        let maps = block_maps(ebpf)?;
+        if plan.machine.block == BlockMode::Device {
+            attach(ebpf, "block_rq_issue", btf)?;
+        }
+        attach(ebpf, "block_rq_requeue", btf)?;
+        attach(ebpf, "block_rq_complete", btf)?;
+        Ok(maps)
     };
-    ThreadMaps::new(parts).map_err(object)
+    attached().map_err(|error: LoadError| format!("{error}: {}", Effect::BlockOff))
 }
 
 fn cgroup_events(ebpf: &mut Ebpf, btf: &Btf) -> Result<CgroupEvents, LoadError> {

@@ -1,5 +1,6 @@
 //! The edge to the kernel programs: offsets from BTF, loading, and copying maps into plain vectors.
 
+mod block;
 pub mod btf;
 mod cost;
 mod entries;
@@ -9,6 +10,7 @@ mod globals;
 pub mod layout;
 mod load;
 mod mapped;
+mod maps;
 mod memlock;
 mod own;
 mod parts;
@@ -17,10 +19,12 @@ mod slot;
 mod threads;
 mod times;
 mod visit;
+mod widened;
 
+pub use block::BlockMaps;
 pub use cost::Fill;
 pub use events::{CgroupChange, CgroupEvents, ChangeKind};
-pub use load::{LoadError, Machine, Programs, load};
+pub use load::{BlockMode, LoadError, Machine, Programs, load};
 pub use own::Me;
 pub use threads::ThreadMaps;
 pub use times::{CpuTotals, Loss, TimeMaps, TimesReading};

@@ -20,6 +20,7 @@ use super::{
     mapped::Mapped,
     slot::{Slot, word},
     times::{TRIES, TimeMaps},
+    widened::{Widened, half},
 };
 use crate::{
     samples::{Durations, ThreadDurations, ThreadsReading},
@@ -28,7 +29,7 @@ use crate::{
 
 mod sums;
 
-use sums::{Sums, WORDS, half};
+use sums::{Sums, WORDS};
 
 /// Buckets in a row of histograms, of all kinds.
 const BUCKETS: usize = WAIT_BUCKETS + REASONS * OFF_BUCKETS;
@@ -50,12 +51,6 @@ pub(super) struct ThreadParts {
     pub(super) stripes: u32,
     /// The descriptors behind the mappings.
     pub(super) _data: Vec<MapData>,
-}
-
-/// What was read of a row's buckets last, and what they have counted since it was taken.
-struct Widened {
-    raw: Vec<u32>,
-    counts: Vec<u64>,
 }
 
 impl ThreadMaps {
@@ -223,14 +218,8 @@ impl ThreadMaps {
     /// The row's counts since it was taken, all stripes together.
     fn widen(&mut self, row: u32) -> Vec<u64> {
         let stripes: Vec<usize> = self.stripes(row).collect();
-        let raw: Vec<u32> = (0..BUCKETS).map(|bucket| self.raw(&stripes, bucket)).collect();
-        let none = || Widened { raw: vec![0; BUCKETS], counts: vec![0; BUCKETS] };
-        let widened = self.widened.entry(row).or_insert_with(none);
-        for ((count, before), now) in widened.counts.iter_mut().zip(&widened.raw).zip(&raw) {
-            *count += u64::from(now.wrapping_sub(*before));
-        }
-        widened.raw = raw;
-        widened.counts.clone()
+        let raw = (0..BUCKETS).map(|bucket| self.raw(&stripes, bucket)).collect();
+        self.widened.entry(row).or_default().take(raw).to_vec()
     }
 
     fn raw(&self, stripes: &[usize], bucket: usize) -> u32 {

@@ -80,12 +80,12 @@ fn devices_have_their_own_totals_and_may_come_late() {
     let mut tracker = DiskTracker::default();
     read(&mut tracker, &[], &[device(DISK, 1, 10, &[1, 2])]);
     read(&mut tracker, &[], &[device(DISK, 3, 15, &[1, 4]), device(None, 0, 7, &[0, 1])]);
-    // Gone, and back.
-    read(&mut tracker, &[], &[]);
-    read(&mut tracker, &[], &[device(DISK, 3, 16, &[2, 4])]);
+    // Gone, and back: its figures begin anew.
+    read(&mut tracker, &[], &[device(None, 0, 7, &[0, 1])]);
+    read(&mut tracker, &[], &[device(DISK, 1, 1, &[1]), device(None, 0, 7, &[0, 1])]);
     let sample = tracker.close().unwrap();
     let told = |device| &sample.devices[&device];
-    assert_eq!(told(DISK), &DeviceUse { requeues: 2, durations: grow_from(&durations(6, &[1, 2])) });
+    assert_eq!(told(DISK), &DeviceUse { requeues: 3, durations: grow_from(&durations(6, &[1, 2])) });
     assert_eq!(told(None), &DeviceUse { requeues: 0, durations: grow_from(&durations(7, &[0, 1])) });
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
-//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` has. A last argument `of=NAME` is
+//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` and `disk.rs` have. A last argument `of=NAME` is
 //! a label: it changes nothing, and is in the command line of its children too, for tools that know a process by that alone.
 //! Before that, `class=fifo` or `class=deadline`, `pin=CPU`, `in=CGROUP` say how and where it runs before it says `ready`, and
 //! `stay` that it says `done` and waits for one more line before it ends.
@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod disk;
 mod offcpu;
 
 use anyhow::{Context, Result, bail};
@@ -52,6 +53,7 @@ fn main() -> Result<()> {
         ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
         ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
+        ["disk", file, steps @ ..] | ["now", "disk", file, steps @ ..] => disk::load(file, steps)?,
         other => offcpu::load(other)?,
     }
     if stays {

@@ -1,10 +1,9 @@
-//! Loads that leave the CPU in a known way: `sleeps [COUNT MILLISECONDS]...`, `direct FILE BYTES COUNT`, `barriers COUNT`,
+//! Loads that leave the CPU in a known way: `sleeps [COUNT MILLISECONDS]...`, `barriers COUNT`,
 //! `relay ROUNDS`, `births COUNT MILLISECONDS`, `places TID TID TID COUNT MILLISECONDS`.
 
 use std::{
     fs,
-    io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Read, Write},
     process::{Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -13,13 +12,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::thread::MembarrierCommand;
 
-/// What blocks of every disk can be read in, and where memory must begin for it.
-const BLOCK: usize = 4096;
-
 pub(super) fn load(words: &[&str]) -> Result<()> {
     match words {
         ["sleeps", spans @ ..] => sleeps(spans),
-        ["direct", file, bytes, count] => direct(file, bytes.parse()?, count.parse()?),
         ["barriers", count] => barriers(count.parse()?),
         ["relay", rounds] => relay(rounds.parse()?),
         ["now", "echo"] => echo(),
@@ -41,21 +36,6 @@ fn sleeps(spans: &[&str]) -> Result<()> {
         for _ in 0..count.parse::<u32>()? {
             std::thread::sleep(millis_of(millis)?);
         }
-    }
-    Ok(())
-}
-
-/// Reads from the disk, not from memory: each read is waited for as I/O.
-fn direct(file: &str, bytes: usize, count: u64) -> Result<()> {
-    let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
-    let mut file =
-        fs::OpenOptions::new().read(true).custom_flags(flags).open(file).context("opening for direct reads")?;
-    let mut memory = vec![0; bytes + BLOCK];
-    let begin = memory.as_ptr().align_offset(BLOCK);
-    let aligned = memory.get_mut(begin..begin + bytes).context("no aligned memory")?;
-    for turn in 0..count {
-        file.seek(SeekFrom::Start(turn * bytes as u64))?;
-        file.read_exact(aligned).context("a direct read")?;
     }
     Ok(())
 }

@@ -90,6 +90,12 @@ impl<'a> Btf<'a> {
         rest.and_then(|rest| rest.strip_prefix(name.as_bytes())).is_some_and(|rest| rest.first() == Some(&0))
     }
 
+    /// The value that an enumeration of 32 bits gives a name; `None`: no such enumeration has it.
+    pub fn enumerator(&self, name: &str, value: &str) -> Option<u32> {
+        let mut all = self.named(Kind::Enum, name).flat_map(|(_, found)| found.enumerators());
+        all.find(|(name, _)| self.is_named(*name, value)).map(|(_, number)| number)
+    }
+
     /// All types of a kind and name, in order of id. BTF can hold several.
     pub fn named<'b>(&'b self, kind: Kind, name: &'b str) -> impl Iterator<Item = (u32, Type<'a>)> + 'b {
         (1..=self.len()).zip(&self.starts).filter_map(move |(id, start)| {

@@ -141,6 +141,12 @@ impl<'a> Type<'a> {
         tail.chunks_exact(8).filter_map(|chunk| word(chunk, 4))
     }
 
+    /// Names and values of an enumeration of 32 bits; empty for other kinds.
+    pub fn enumerators(self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
+        let tail = if self.kind == Some(Kind::Enum) { self.tail } else { &[] };
+        tail.chunks_exact(8).filter_map(|chunk| Some((word(chunk, 0)?, word(chunk, 4)?)))
+    }
+
     /// Type of an array's elements and their number.
     pub fn array(self) -> Option<(u32, u32)> {
         if self.kind != Some(Kind::Array) {

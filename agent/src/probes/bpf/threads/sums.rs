@@ -3,15 +3,12 @@
 use wattrace_common::threads::{REASONS, STATES, State, ThreadSlot};
 
 use crate::{
-    probes::bpf::slot::{Wait, word},
+    probes::bpf::{
+        slot::{Wait, word},
+        widened::half,
+    },
     units::Nanos,
 };
-
-/// One of the two numbers in a word, by its index among all.
-#[expect(clippy::cast_possible_truncation, reason = "the half that is asked for")]
-pub(super) const fn half(word: u64, index: usize) -> u32 {
-    (if index.is_multiple_of(2) { word } else { word >> 32 }) as u32
-}
 
 /// Words of a row.
 pub(super) const WORDS: usize = size_of::<ThreadSlot>() / 8;
