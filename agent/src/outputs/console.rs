@@ -146,7 +146,7 @@ fn operations_of(report: &Report<'_>, accounts: &[&Account]) -> String {
 
 /// Joules with three digits that count, however few they are.
 fn energy_of_one(energy: Joules) -> String {
-    if energy.0 >= 0.001 { format!("{:.3}", energy.0) } else { format!("{:.2e}", energy.0) }
+    if energy.0 >= 0.001 || energy.0 <= 0.0 { format!("{:.3}", energy.0) } else { format!("{:.2e}", energy.0) }
 }
 
 /// A column of its own, where workloads have a part of idle.
@@ -343,7 +343,7 @@ lost    sched.map_full 3
         ] {
             assert_eq!(short(bytes), expected, "{bytes}");
         }
-        for (energy, expected) in [(12.5, "12.500"), (0.0014, "0.001"), (0.000_012_34, "1.23e-5")] {
+        for (energy, expected) in [(12.5, "12.500"), (0.0014, "0.001"), (0.0, "0.000"), (0.000_012_34, "1.23e-5")] {
             assert_eq!(energy_of_one(Joules(energy)), expected);
         }
     }
