@@ -4,6 +4,7 @@
 mod btf;
 mod config;
 mod diagnostics;
+mod disks;
 mod doctor;
 mod faults;
 mod files;

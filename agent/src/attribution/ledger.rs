@@ -10,7 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::books::{Attribution, ZoneBooks};
 use crate::{
     identity::{Triplet, Workload},
-    samples::{OnCpu, ZoneKey, ZoneKind, threads::ThreadUse, zone::UnknownReason},
+    samples::{
+        OnCpu, ZoneKey, ZoneKind,
+        disk::{DiskUse, Ownership},
+        threads::ThreadUse,
+        zone::UnknownReason,
+    },
     units::{Grams, Microjoules, Nanos},
 };
 
@@ -40,6 +45,9 @@ pub struct Account {
     /// What its threads did, as long as that was counted; `None`: it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<Box<ThreadUse>>,
+    /// Its block I/O, as long as that was counted, by how it is known to be its own; empty: it did none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disk: BTreeMap<Ownership, DiskUse>,
 }
 
 /// A cgroup, by id and by path.
@@ -84,6 +92,8 @@ pub struct Entry {
     pub operational: Grams,
     /// What its threads did; `None`: that is not counted.
     pub threads: Option<ThreadUse>,
+    /// Its block I/O, by how it is known to be its own.
+    pub disk: BTreeMap<Ownership, DiskUse>,
 }
 
 /// All totals.
@@ -143,6 +153,7 @@ impl Ledger {
             operational: Grams(0.0),
             idle: BTreeMap::new(),
             threads: None,
+            disk: BTreeMap::new(),
         });
         if entry.cgroup.is_some() {
             account.cgroup.clone_from(&entry.cgroup);
@@ -152,6 +163,9 @@ impl Ledger {
         account.operational = grown(account.operational, entry.operational);
         if let Some(threads) = &entry.threads {
             account.threads.get_or_insert_default().add(threads);
+        }
+        for (ownership, done) in &entry.disk {
+            account.disk.entry(*ownership).or_default().add(done);
         }
     }
 
@@ -247,14 +261,28 @@ impl Account {
                 .threads
                 .as_ref()
                 .map(|now| before.threads.as_ref().map_or_else(|| now.clone(), |before| Box::new(now.since(before)))),
+            disk: self.disk.iter().map(|(of, now)| (*of, since(now, before.disk.get(of)))).collect(),
             ..self.clone()
         }
     }
 
-    /// Whether it cost anything: it may have slept alone.
-    pub fn is_used(&self) -> bool {
-        self.cpu.0 > 0 || self.energy.values().chain(self.idle.values()).any(|energy| energy.0 > 0)
+    /// All its block I/O.
+    pub fn disk_total(&self) -> DiskUse {
+        let mut all = DiskUse::default();
+        self.disk.values().for_each(|done| all.add(done));
+        all
     }
+
+    /// Whether it cost anything, or did block I/O: it may have slept alone.
+    pub fn is_used(&self) -> bool {
+        self.cpu.0 > 0
+            || self.disk.values().any(DiskUse::is_any)
+            || self.energy.values().chain(self.idle.values()).any(|energy| energy.0 > 0)
+    }
+}
+
+fn since(now: &DiskUse, before: Option<&DiskUse>) -> DiskUse {
+    before.map_or_else(|| now.clone(), |before| now.since(before))
 }
 
 fn grown_by<K: Copy + Ord, V: Copy + Default>(

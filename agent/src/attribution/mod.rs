@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod cpu_table;
+pub mod functional;
 pub mod idle;
 pub mod ledger;
 pub mod model;

@@ -14,7 +14,7 @@ use crate::{
     attribution::weight::Method,
     config,
     pipeline::{
-        factors, meter,
+        disks, factors, meter,
         sources::{Sched, Sources},
     },
     probes::{
@@ -118,6 +118,7 @@ fn findings(root: &Path, kernel_programs: bool) -> Vec<Finding> {
         findings.push(rights(root, &[meter]));
     }
     findings.push(sched(root, kernel_programs));
+    findings.extend(kernel_programs.then(|| disk_owners(root)));
     findings.push(cores(root));
     findings.extend(hybrid(root));
     findings.push(pressure(root));
@@ -196,7 +197,7 @@ fn cgroups(root: &Path) -> Finding {
 fn sched(root: &Path, kernel_programs: bool) -> Finding {
     const CHECK: &str = "sched probe";
     // Only what can also be read measures anything.
-    let opened = Sources::open(root, kernel_programs, config::SchedLevel::default())
+    let opened = Sources::open(root, kernel_programs, config::Probes::default())
         .and_then(|mut sources| sources.glance().map(|_| sources));
     let sources = match opened {
         Ok(sources) => sources,
@@ -219,6 +220,16 @@ fn sched(root: &Path, kernel_programs: bool) -> Finding {
             let level = if kernel_programs { Level::Degraded } else { Level::Note };
             finding(CHECK, level, format!("{}, less exact per workload: {}", files.mode(), files.reason))
         }
+    }
+}
+
+/// Whether the kernel says whose block I/O is.
+fn disk_owners(root: &Path) -> Finding {
+    const CHECK: &str = "disk owners";
+    let mount = cgroupfs::mount(root).map_err(|error| error.to_string());
+    match disks::shortcoming(mount.as_deref().map_err(String::as_str)) {
+        Some(why) => finding(CHECK, Level::Note, why),
+        None => finding(CHECK, Level::Ok, "the kernel charges block I/O to cgroups below the root"),
     }
 }
 

@@ -119,6 +119,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
             );
             notes.extend(programs.shortcomings().cloned());
             notes.extend(pipeline.sources.cgroups.as_ref().err().map(|why| format!("no cgroup names: {why}")));
+            notes.extend(pipeline.disk_shortcoming());
         }
     }
     notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));
@@ -155,10 +156,12 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         footprint: &interval.footprint,
         factors: &pipeline.factors,
         threads: interval.threads,
+        disks: &interval.disks,
         floors: &interval.floors,
         hardware: &interval.hardware,
         idle_policy: pipeline.idle_policy(),
         method: pipeline.method(),
+        functional_unit: pipeline.functional_unit,
         energy: energy_note(pipeline),
         sched: sched_note(pipeline),
     }

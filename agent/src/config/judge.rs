@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use super::{
     options::{self, Kind},
     settings::{Mistake, Setting, Settings, Value},
-    single,
+    single::{self, NO_UNIT},
     valid::{
-        Agent, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, MeterKind, Otlp, Probes,
-        Prometheus, Resource, SchedLevel,
+        Agent, BlockLevel, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, MeterKind, Otlp,
+        Probes, Prometheus, Resource, SchedLevel,
     },
 };
 use crate::{
-    attribution::{reserved::IdlePolicy, weight::SmtGain},
+    attribution::{functional::FunctionalUnit, reserved::IdlePolicy, weight::SmtGain},
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
@@ -114,10 +114,13 @@ impl Judge<'_> {
         use LogLevel::{Debug, Error, Info, Trace, Warn};
         let default = Agent::default();
         let levels = [Error, Warn, Info, Debug, Trace].map(|level| (level.name(), level));
+        let units: Vec<_> = [None].into_iter().chain(FunctionalUnit::ALL.map(Some)).collect();
+        let units: Vec<_> = units.into_iter().map(|unit| (unit.map_or(NO_UNIT, FunctionalUnit::name), unit)).collect();
         Agent {
             interval: self.duration("agent.interval").unwrap_or(default.interval),
             state_dir: self.path("agent.state_dir").unwrap_or(default.state_dir),
             log_level: self.one_of("agent.log_level", &levels).unwrap_or(default.log_level),
+            functional_unit: self.one_of("agent.functional_unit", &units).flatten(),
         }
     }
 
@@ -148,7 +151,11 @@ impl Judge<'_> {
 
     fn probes(&mut self) -> Probes {
         let levels = SchedLevel::ALL.map(|level| (level.name(), level));
-        Probes { sched: self.one_of("probes.sched", &levels).unwrap_or_default() }
+        let blocks = BlockLevel::ALL.map(|level| (level.name(), level));
+        Probes {
+            sched: self.one_of("probes.sched", &levels).unwrap_or_default(),
+            block: self.one_of("probes.block", &blocks).unwrap_or_default(),
+        }
     }
 
     fn carbon(&mut self) -> Carbon {

@@ -86,7 +86,7 @@ pub(super) const SECTIONS: [Section; 7] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 29] = [
+pub(super) const OPTIONS: [Opt; 31] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -110,6 +110,14 @@ pub(super) const OPTIONS: [Opt; 29] = [
         reload: true,
         example: "",
         help: "What is logged, and everything graver.",
+    },
+    Opt {
+        key: "agent.functional_unit",
+        kind: Kind::OneOf(&["none", "disk_operations"]),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "What workloads do, so that energy can be stated for each time that they do it: `once` then shows joules per operation, and wattrace.workload.operations counts them. \"disk_operations\": block I/O requests. \"none\": nothing is.",
     },
     Opt {
         key: "energy.source",
@@ -158,6 +166,14 @@ pub(super) const OPTIONS: [Opt; 29] = [
         reload: false,
         example: "",
         help: "What is counted of threads. \"full\": time on the CPUs, and the run queue, time off the CPUs and states of threads, too. \"lean\": time on the CPUs alone, which costs less and takes less kernel memory.",
+    },
+    Opt {
+        key: "probes.block",
+        kind: Kind::OneOf(&["off", "total", "device"]),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "What is counted of block I/O. \"total\": requests, bytes, errors, and how long each took from the kernel's start of it to its end. \"device\": the same, but the time from when the device was given it, which costs a look-up and a map entry for each. \"off\": nothing.",
     },
     Opt {
         key: "carbon.location",

@@ -5,20 +5,22 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     options::{OPTIONS, Opt, SECTIONS, Section},
     settings::Value,
-    single::{self, LOGS_PATH, METRICS_PATH, OFF, print_size},
+    single::{self, LOGS_PATH, METRICS_PATH, NO_UNIT, OFF, print_size},
     valid::{Agent, Carbon, ClientFiles, Config, Energy, Logs, Otlp, Probes, Prometheus, Resource},
 };
+use crate::attribution::functional::FunctionalUnit;
 
 /// What each option would have to say for this configuration; the inverse of [`super::judge`]. A field that is
 /// not named here does not compile.
 pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
     let Config { agent, energy, probes, carbon, otlp, prometheus, resource } = config;
-    let Probes { sched } = probes;
+    let Probes { sched, block } = probes;
     let Prometheus { listen } = prometheus;
     let Resource { attributes, service_name } = resource;
     let all = agent_values(agent).into_iter().chain(energy_values(energy)).chain(carbon_values(carbon));
     let all = all.chain(otlp_values(otlp)).chain(logs_values(otlp)).chain([
         ("probes.sched", Some(Value::text(sched.name()))),
+        ("probes.block", Some(Value::text(block.name()))),
         ("prometheus.listen", listen.as_ref().map(Value::text)),
         ("resource.attributes", table(attributes)),
         ("resource.service_name", service_name.as_ref().map(Value::text)),
@@ -28,12 +30,13 @@ pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
 
 type Row = (&'static str, Option<Value>);
 
-fn agent_values(agent: &Agent) -> [Row; 3] {
-    let Agent { interval, state_dir, log_level } = agent;
+fn agent_values(agent: &Agent) -> [Row; 4] {
+    let Agent { interval, state_dir, log_level, functional_unit } = agent;
     [
         ("agent.interval", Some(Value::text(&humantime::format_duration(*interval)))),
         ("agent.state_dir", path(Some(state_dir))),
         ("agent.log_level", Some(Value::text(log_level.name()))),
+        ("agent.functional_unit", Some(Value::text(functional_unit.map_or(NO_UNIT, FunctionalUnit::name)))),
     ]
 }
 

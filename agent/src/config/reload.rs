@@ -26,7 +26,7 @@ pub fn reload(old: &Config, new: &Config) -> Reload {
 
 /// What is in force after `old` took over from `new` what it can.
 pub fn taken_over(old: &Config, new: &Config) -> Config {
-    let Agent { interval, log_level, state_dir: _ } = new.agent;
+    let Agent { interval, log_level, state_dir: _, functional_unit: _ } = new.agent;
     Config {
         agent: Agent { interval, log_level, ..old.agent.clone() },
         otlp: Otlp { queue: old.otlp.queue, ..new.otlp.clone() },

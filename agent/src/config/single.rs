@@ -12,6 +12,9 @@ use crate::units::Bytes;
 
 /// Turns an export off, in place of an address.
 pub(super) const OFF: &str = "off";
+
+/// In place of a functional unit.
+pub(super) const NO_UNIT: &str = "none";
 /// The attribute by which the agent itself is named.
 pub(super) const SERVICE_NAME: &str = "service.name";
 /// What the OTLP specification appends to a base endpoint.

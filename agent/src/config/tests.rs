@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    attribution::reserved::IdlePolicy,
+    attribution::{functional::FunctionalUnit, reserved::IdlePolicy},
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
@@ -57,6 +57,13 @@ fn figures_arrive_with_their_unit() {
     assert_eq!(parsed("").unwrap().energy.smt_gain.value().to_bits(), 0.15_f64.to_bits());
     for level in SchedLevel::ALL {
         assert_eq!(parsed(&format!("probes.sched = \"{}\"", level.name())).unwrap().probes.sched, level);
+    }
+    for level in BlockLevel::ALL {
+        assert_eq!(parsed(&format!("probes.block = \"{}\"", level.name())).unwrap().probes.block, level);
+    }
+    assert_eq!(parsed("").unwrap().probes.block, BlockLevel::Total);
+    for (text, unit) in [("none", None), ("disk_operations", Some(FunctionalUnit::DiskOperations))] {
+        assert_eq!(parsed(&format!("agent.functional_unit = \"{text}\"")).unwrap().agent.functional_unit, unit);
     }
     assert_eq!(parsed("energy.source = \"powercap\"").unwrap().energy.source, Some(MeterKind::Powercap));
 }
@@ -174,6 +181,11 @@ fn values_out_of_range_are_said() {
         ("energy.idle_watts = -1", "1: energy.idle_watts is -1: give a number from 0 to 100000"),
         ("energy.idle_policy = \"all\"", "1: energy.idle_policy is \"all\": give \"separate\" or \"by_request\""),
         ("energy.smt_gain = 1.1", "1: energy.smt_gain is 1.1: give a number from 0 to 1"),
+        ("probes.block = \"fat\"", "1: probes.block is \"fat\": give \"off\" or \"total\" or \"device\""),
+        (
+            "agent.functional_unit = \"requests\"",
+            "1: agent.functional_unit is \"requests\": give \"none\" or \"disk_operations\"",
+        ),
         ("probes.sched = \"fat\"", "1: probes.sched is \"fat\": give \"full\" or \"lean\""),
         ("carbon.pue = nan", "1: carbon.pue is NaN: give a number from 1 to 5"),
         ("carbon.location = \"some where\"", "1: carbon.location is no zone or country code"),

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
-    attribution::{reserved::IdlePolicy, weight::SmtGain},
+    attribution::{functional::FunctionalUnit, reserved::IdlePolicy, weight::SmtGain},
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
@@ -40,6 +40,8 @@ pub struct Agent {
     pub state_dir: PathBuf,
     /// The least grave that is logged.
     pub log_level: LogLevel,
+    /// What workloads do, for energy per operation; `None`: that is not told.
+    pub functional_unit: Option<FunctionalUnit>,
 }
 
 impl Agent {
@@ -55,6 +57,7 @@ impl Default for Agent {
             interval: Duration::from_secs(15),
             state_dir: PathBuf::from("/var/lib/wattrace"),
             log_level: LogLevel::Info,
+            functional_unit: None,
         }
     }
 }
@@ -107,6 +110,34 @@ pub struct Energy {
 pub struct Probes {
     /// Of threads.
     pub sched: SchedLevel,
+    /// Of block I/O.
+    pub block: BlockLevel,
+}
+
+/// How much is counted of block I/O.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockLevel {
+    /// Nothing.
+    Off,
+    /// Requests, and how long each took from its start to its end.
+    #[default]
+    Total,
+    /// That, from when the device has it.
+    Device,
+}
+
+impl BlockLevel {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Total, Self::Device];
+
+    /// The name that the configuration uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Total => "total",
+            Self::Device => "device",
+        }
+    }
 }
 
 /// How much is counted of threads.

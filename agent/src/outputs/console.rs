@@ -1,11 +1,13 @@
 //! One interval as a table for people.
 
+use wattrace_common::block::Direction;
+
 use super::report::{self, Report, total};
 use crate::{
     attribution::{idle::Floor, ledger::Account, reserved::IdlePolicy},
     identity::{NAME_MAX, bounded},
     samples::{EnergySource, ZoneKey},
-    units::{Microjoules, Nanos},
+    units::{Joules, Microjoules, Nanos},
 };
 
 /// The whole table, `rows` workloads of it; `or` says how else the rest can be had, ` or --json`.
@@ -53,11 +55,16 @@ fn workloads(report: &Report<'_>, rows: usize, or: &str) -> String {
     // Who only slept is in the JSON.
     let ranked: Vec<_> = report.ranked().into_iter().filter(|account| account.is_used()).collect();
     let (shown, rest) = ranked.split_at(ranked.len().min(rows));
+    let width = name_width(report);
     let idle = if report.idle_policy == IdlePolicy::Separate { String::new() } else { format!(" {:>11}", "IDLE J") };
-    let mut text =
-        format!("{:<44} {:<13} {:>9} {:>11}{idle} {:>8} {:>9}\n", "WORKLOAD", "KIND", "CPU s", "J", "W", "mgCO2e");
+    let disk = if report.disk_known() { format!(" {:>8} {:>8}", "READ/s", "WRITE/s") } else { String::new() };
+    let unit = if report.functional_unit.is_some() { format!(" {:>10}", "J/op") } else { String::new() };
+    let mut text = format!(
+        "{:<width$} {:<13} {:>9} {:>11}{idle} {:>8} {:>9}{disk}{unit}\n",
+        "WORKLOAD", "KIND", "CPU s", "J", "W", "mgCO2e"
+    );
     for account in shown {
-        text.push_str(&row(report, &clip(&account.workload.name, 44), account.workload.kind.name(), &[account]));
+        text.push_str(&row(report, &clip(&account.workload.name, width), account.workload.kind.name(), &[account]));
     }
     if !rest.is_empty() {
         let more = format!("… {} more (--rows {}{or})", rest.len(), ranked.len());
@@ -71,14 +78,75 @@ fn row(report: &Report<'_>, name: &str, kind: &str, accounts: &[&Account]) -> St
     let energy: Microjoules = accounts.iter().map(|account| total(account)).sum();
     let grams: f64 = accounts.iter().map(|account| account.operational.0).sum();
     let shown = |figure: f64| if report.energy_known() { format!("{figure:.3}") } else { "-".to_owned() };
+    let width = name_width(report);
     format!(
-        "{name:<44} {kind:<13} {:>9.3} {:>11}{} {:>8} {:>9}\n",
+        "{name:<width$} {kind:<13} {:>9.3} {:>11}{} {:>8} {:>9}{}{}\n",
         cpu.seconds(),
         shown(energy.joules().0),
         idle_of(report, accounts),
         shown(energy.over(report.usage.span()).0),
         shown(grams * 1e3),
+        disk_of(report, accounts),
+        operations_of(report, accounts),
     )
+}
+
+/// Two columns more make names shorter, so that a line still fits into a hundred characters.
+fn name_width(report: &Report<'_>) -> usize {
+    if report.disk_known() { 27 } else { 44 }
+}
+
+/// Bytes per second in and out, where block I/O is counted.
+fn disk_of(report: &Report<'_>, accounts: &[&Account]) -> String {
+    if !report.disk_known() {
+        return String::new();
+    }
+    let done = || accounts.iter().flat_map(|account| account.disk.values());
+    let bytes = |direction| done().fold(0_u64, |sum, done| sum.saturating_add(done.totals.bytes_of(direction)));
+    let span = report.usage.span().seconds();
+    let rate = |direction| {
+        let bytes = bytes(direction);
+        match bytes {
+            0 => "0".to_owned(),
+            _ if span > 0.0 => short(bytes as f64 / span),
+            _ => "-".to_owned(),
+        }
+    };
+    format!(" {:>8} {:>8}", rate(Direction::Read), rate(Direction::Write))
+}
+
+/// Bytes in three or four figures: `512 B`, `1.23 MB`.
+fn short(bytes: f64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut bytes = bytes;
+    for unit in UNITS {
+        let digits = match bytes {
+            _ if unit == "B" => 0,
+            small if small < 9.995 => 2,
+            middle if middle < 99.95 => 1,
+            _ => 0,
+        };
+        // What would be shown as 1000 of a unit is 1 of the next.
+        if bytes < 999.5 {
+            return format!("{bytes:.digits$} {unit}");
+        }
+        bytes /= 1e3;
+    }
+    format!("{bytes:.0} EB")
+}
+
+/// Joules per operation, where there is a functional unit.
+fn operations_of(report: &Report<'_>, accounts: &[&Account]) -> String {
+    match report.functional_unit.map(|_| report.per_operation(accounts)) {
+        None => String::new(),
+        Some(None) => format!(" {:>10}", "-"),
+        Some(Some(energy)) => format!(" {:>10}", energy_of_one(energy)),
+    }
+}
+
+/// Joules with three digits that count, however few they are.
+fn energy_of_one(energy: Joules) -> String {
+    if energy.0 >= 0.001 || energy.0 <= 0.0 { format!("{:.3}", energy.0) } else { format!("{:.2e}", energy.0) }
 }
 
 /// A column of its own, where workloads have a part of idle.
@@ -146,11 +214,23 @@ fn notes(report: &Report<'_>) -> String {
     if unknown.0 > 0 {
         lines.push(format!("unknown {:.3} s of meter time: its energy is in no figure above\n", unknown.seconds()));
     }
+    lines.extend(unit(report));
     if report.sched.lost > 0 {
         let list: Vec<String> = report.sched.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("lost    {}\n", list.join(", ")));
     }
     lines.concat()
+}
+
+/// What J/op is of, and of the whole machine.
+fn unit(report: &Report<'_>) -> Option<String> {
+    let unit = report.functional_unit?;
+    let all: Vec<&Account> = report.ledger.accounts().collect();
+    let Some(operations) = all.iter().map(|account| report.operations(account)).sum::<Option<u64>>() else {
+        return Some(format!("unit    {}: not counted here\n", unit.name()));
+    };
+    let each = report.per_operation(&all).map_or_else(|| "-".to_owned(), energy_of_one);
+    Some(format!("unit    {}: {operations}, {each} J of active energy each\n", unit.name()))
 }
 
 fn idle(key: ZoneKey, floor: Floor) -> String {
@@ -162,7 +242,10 @@ fn idle(key: ZoneKey, floor: Floor) -> String {
 mod tests {
     use super::*;
     use crate::{
-        attribution::weight::{Method, SmtGain},
+        attribution::{
+            functional::FunctionalUnit,
+            weight::{Method, SmtGain},
+        },
         outputs::example::{Example, HOSTILE},
     };
 
@@ -207,6 +290,62 @@ lost    sched.map_full 3
             text.contains("\nidle    by_request: workloads 4.125000 J by reserved CPUs, node 6.875000 J\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn block_io_stands_beside_joules() {
+        let mut example = Example::new();
+        example.did_block_io();
+        let text = table(&example.report(), 20, "");
+        let lines: Vec<&str> = text.lines().skip(4).take(4).collect();
+        let expected = [
+            "WORKLOAD                    KIND              CPU s           J        W    mgCO2e   READ/s  WRITE/s",
+            "ssh.service                 systemd_unit      1.200      13.200    6.600     1.000  12.3 MB  2.05 kB",
+            "evil\\u{1b}[2J\\u{a}\\u{9b}1A… process           0.300       5.500    2.750     0.500        0        0",
+            "unattributed                unattributed      0.500       3.300    1.650     0.250        0  1.50 kB",
+        ];
+        assert_eq!(lines, expected, "{text}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 100));
+    }
+
+    #[test]
+    fn joules_per_operation_are_shown_where_they_are_known() {
+        let mut example = Example::new();
+        example.functional_unit = Some(FunctionalUnit::DiskOperations);
+        let last = |text: &str| -> Vec<String> {
+            text.lines().skip(4).take(4).map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+        };
+        let text = table(&example.report(), 20, "");
+        assert_eq!(last(&text), ["J/op", "-", "-", "-"], "they are not counted");
+        assert!(text.contains("\nunit    disk_operations: not counted here\n"), "{text}");
+        example.did_block_io();
+        let text = table(&example.report(), 20, "");
+        assert_eq!(last(&text), ["J/op", "0.044", "-", "0.550"]);
+        assert!(text.contains("\nunit    disk_operations: 309, 0.071 J of active energy each\n"), "{text}");
+        example.footprint.covered = Nanos(0);
+        let text = table(&example.report(), 20, "");
+        assert_eq!(last(&text), ["J/op", "-", "-", "-"], "no energy is known");
+    }
+
+    #[test]
+    fn figures_are_short() {
+        for (bytes, expected) in [
+            (0.4, "0 B"),
+            (999.4, "999 B"),
+            (999.5, "1.00 kB"),
+            (1_234.0, "1.23 kB"),
+            (9_996.0, "10.0 kB"),
+            (99_960.0, "100 kB"),
+            (999_500.0, "1.00 MB"),
+            (12_345_678.0, "12.3 MB"),
+            (1e15, "1.00 PB"),
+            (5e18, "5 EB"),
+        ] {
+            assert_eq!(short(bytes), expected, "{bytes}");
+        }
+        for (energy, expected) in [(12.5, "12.500"), (0.0014, "0.001"), (0.0, "0.000"), (0.000_012_34, "1.23e-5")] {
+            assert_eq!(energy_of_one(Joules(energy)), expected);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::report::{EnergyNote, Report, SchedNote};
 use crate::{
     attribution::{
         books::{Attribution, ZoneBooks},
+        functional::FunctionalUnit,
         idle::{Floor, IdleOrigin},
         ledger::{Cgroup, Entry, Ledger},
         reserved::IdlePolicy,
@@ -19,6 +20,7 @@ use crate::{
     identity::{Kind, Triplet, Workload},
     samples::{
         EnergySource, Instant, OnCpu, Place, Scope, ZoneKey, ZoneKind,
+        disk::{DiskUse, MachineDisks, Ownership},
         threads::{MachineThreads, ThreadUse},
         usage::UsageSample,
         zone::{UnknownReason, ZoneSample},
@@ -38,6 +40,8 @@ pub(crate) struct Example {
     pub(crate) footprint: Footprint,
     pub(crate) factors: Factors,
     pub(crate) threads: Option<MachineThreads>,
+    pub(crate) disks: MachineDisks,
+    pub(crate) functional_unit: Option<FunctionalUnit>,
     pub(crate) floors: BTreeMap<ZoneKey, Floor>,
     pub(crate) hardware: Vec<ZoneSample>,
     idle_policy: IdlePolicy,
@@ -90,6 +94,8 @@ impl Example {
                 embodied: Err("the host is not known".to_owned()),
             },
             threads: None,
+            disks: MachineDisks::default(),
+            functional_unit: None,
             floors: BTreeMap::from([(PACKAGE[0], floor)]),
             hardware: vec![known(platform, 100_000_000), unknown(core)],
             idle_policy,
@@ -103,6 +109,23 @@ impl Example {
         self.ledger.post(&Attribution::default(), &entries, &nobody);
     }
 
+    /// Block I/O of the first workload, and of nobody.
+    pub(crate) fn did_block_io(&mut self) {
+        let did = |bytes: [u64; 2], operations: [u64; 3]| {
+            let mut done = DiskUse::default();
+            done.totals.bytes[..2].copy_from_slice(&bytes);
+            done.totals.operations[..3].copy_from_slice(&operations);
+            done
+        };
+        let first = did([24_690_000, 4_096], [300, 1, 2]);
+        let entries =
+            [Entry { disk: [(Ownership::Cgroup, first)].into(), ..entry(Kind::SystemdUnit, "ssh.service", 0, 0.0) }];
+        let disk = [(Ownership::Root, did([0, 3_000], [0, 6, 0]))].into();
+        let nobody = Entry { cgroup: None, disk, ..entry(Kind::Unattributed, "unattributed", 0, 0.0) };
+        self.ledger.post(&Attribution::default(), &entries, &nobody);
+        self.disks.work = Some(BTreeMap::new());
+    }
+
     /// As `once` shows it.
     pub(crate) fn report(&self) -> Report<'_> {
         Report {
@@ -111,6 +134,8 @@ impl Example {
             footprint: &self.footprint,
             factors: &self.factors,
             threads: self.threads,
+            disks: &self.disks,
+            functional_unit: self.functional_unit,
             floors: &self.floors,
             hardware: &self.hardware,
             idle_policy: self.idle_policy,
@@ -188,5 +213,6 @@ fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
         ),
         operational: Grams(grams),
         threads: None,
+        disk: BTreeMap::new(),
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::report::Report;
 use crate::{
     attribution::{
+        functional::FunctionalUnit,
         ledger::{Account, ZoneAccount},
         weight::Method,
     },
@@ -19,6 +20,8 @@ use crate::{
     units::{Microjoules, Nanos},
 };
 
+mod disk;
+mod durations;
 mod threads;
 
 #[derive(Serialize)]
@@ -38,6 +41,10 @@ struct Node<'a> {
     cpu: Cpu,
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<threads::Node>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<disk::Node>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    functional_unit: Option<&'static str>,
     carbon: Carbon,
     grid: Grid<'a>,
     pue: Pue,
@@ -143,6 +150,18 @@ struct Workload<'a> {
     carbon: Carbon,
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<threads::Threads>,
+    /// Where block I/O is counted, by how it is known to be the workload's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<BTreeMap<&'static str, disk::Disk>>,
+    /// Where there is a functional unit.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
+}
+
+#[derive(Serialize)]
+struct Unit {
+    operations: Option<u64>,
+    j_per_operation: Option<f64>,
 }
 
 /// Writes the node, then every workload, largest first.
@@ -178,6 +197,8 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
             unaccounted: usage.unaccounted(),
         },
         threads: report.threads.map(Into::into),
+        disk: disk::node(report.disks),
+        functional_unit: report.functional_unit.map(FunctionalUnit::name),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(report.footprint.operational.0),
             embodied_g: report.footprint.embodied.map(|grams| grams.0),
@@ -265,6 +286,11 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
             embodied_g: None,
         },
         threads: account.threads.as_ref().map(|threads| (&**threads).into()),
+        disk: report.disk_known().then(|| disk::by_ownership(account)),
+        unit: report.functional_unit.map(|_| Unit {
+            operations: report.operations(account),
+            j_per_operation: report.per_operation(&[account]).map(|energy| energy.0),
+        }),
     }
 }
 

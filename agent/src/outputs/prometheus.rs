@@ -18,7 +18,7 @@ use crate::{
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// By how much the scale of a workload's histograms is lowered: four buckets become one. Every bucket is a line, and there
+/// By how much the scale of histograms of workloads and devices is lowered: four buckets become one. Every bucket is a line, and there
 /// can be thousands of these histograms. Over OTLP, where empty buckets cost nothing, they are as fine as they were counted.
 const COARSER: i32 = 2;
 
@@ -77,7 +77,7 @@ impl Family {
                 line("_created", &seconds(series.start));
             }
             (Kind::Histogram, Value::Histogram(histogram)) => {
-                let lower = if series.metric.entity == Entity::Workload { COARSER } else { 0 };
+                let lower = if series.metric.entity == Entity::Agent { 0 } else { COARSER };
                 buckets(
                     &histogram.coarser(histogram.scale.saturating_sub(lower)),
                     &self.name,

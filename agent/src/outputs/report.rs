@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::{
     attribution::{
+        functional::{self, FunctionalUnit},
         idle::Floor,
         ledger::{Account, Ledger, ZoneAccount},
         reserved::IdlePolicy,
         weight::Method,
     },
     carbon::footprint::{Factors, Footprint},
-    samples::{EnergySource, ZoneKey, ZoneKind, threads::MachineThreads, usage::UsageSample, zone::ZoneSample},
-    units::{Microjoules, Nanos},
+    samples::{
+        EnergySource, ZoneKey, ZoneKind, disk::MachineDisks, threads::MachineThreads, usage::UsageSample,
+        zone::ZoneSample,
+    },
+    units::{Joules, Microjoules, Nanos},
 };
 
 /// What `once` shows.
@@ -27,6 +31,8 @@ pub struct Report<'a> {
     pub factors: &'a Factors,
     /// The machine's threads; `None`: they are not counted.
     pub threads: Option<MachineThreads>,
+    /// The machine's block devices.
+    pub disks: &'a MachineDisks,
     /// Idle floors in use.
     pub floors: &'a BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out: shown, never added.
@@ -35,6 +41,8 @@ pub struct Report<'a> {
     pub idle_policy: IdlePolicy,
     /// How active energy was shared out.
     pub method: Method,
+    /// What workloads' operations are; `None`: they are not shown.
+    pub functional_unit: Option<FunctionalUnit>,
     /// Where the energy comes from.
     pub energy: EnergyNote,
     /// How on-CPU time was measured.
@@ -99,6 +107,23 @@ impl Report<'_> {
         let mut accounts: Vec<&Account> = self.ledger.accounts().collect();
         accounts.sort_by_key(|account| std::cmp::Reverse((total(account) + idle(account), account.cpu)));
         accounts
+    }
+
+    /// Whether it is known who did which block I/O: none by anybody would be no figure otherwise.
+    pub fn disk_known(&self) -> bool {
+        self.disks.work.is_some()
+    }
+
+    /// How often the workload did what is the functional unit; `None`: it is not known.
+    pub fn operations(&self, account: &Account) -> Option<u64> {
+        self.functional_unit.filter(|_| self.disk_known()).map(|unit| unit.count(account))
+    }
+
+    /// Active energy of these for each operation; `None`: one of the two is not known, or there was no operation.
+    pub fn per_operation(&self, accounts: &[&Account]) -> Option<Joules> {
+        let operations = accounts.iter().map(|account| self.operations(account)).sum::<Option<u64>>()?;
+        let energy: Microjoules = accounts.iter().map(|account| total(account)).sum();
+        functional::per_operation(energy.joules(), operations).filter(|_| self.energy_known())
     }
 
     /// Time whose energy is unknown, over all zones and reasons.

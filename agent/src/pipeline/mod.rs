@@ -13,6 +13,7 @@ use wattrace_common::sched::WorkKey;
 use crate::{
     attribution::{
         books::{Attribution, Usage, attribute},
+        functional::FunctionalUnit,
         idle::{Floor, IdleTracker},
         ledger::{Entry, Ledger},
         reserved::IdlePolicy,
@@ -25,6 +26,7 @@ use crate::{
     probes::{cgroupfs, host, procfs},
     samples::{
         ZoneKey,
+        disk::{DiskSample, MachineDisks},
         load::LoadTracker,
         threads::{MachineThreads, ThreadsTracker},
         usage::{UsageSample, UsageTracker},
@@ -33,6 +35,7 @@ use crate::{
     units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
+pub mod disks;
 pub mod factors;
 pub mod files;
 mod floors;
@@ -49,6 +52,7 @@ pub mod state;
 pub mod watch;
 pub mod witness;
 
+use disks::Disks;
 use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
@@ -98,6 +102,8 @@ pub struct Interval {
     pub footprint: Footprint,
     /// The machine's threads; `None`: they are not counted.
     pub threads: Option<MachineThreads>,
+    /// The machine's block devices.
+    pub disks: MachineDisks,
     /// The idle floors that were used.
     pub floors: BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out.
@@ -120,6 +126,8 @@ pub struct Pipeline {
     pub factors: Factors,
     /// Totals so far.
     pub ledger: Ledger,
+    /// What workloads' operations are; `None`: nothing was configured.
+    pub functional_unit: Option<FunctionalUnit>,
     /// How long the stages take.
     pub stages: Stages,
     /// Identities of cgroups.
@@ -127,6 +135,7 @@ pub struct Pipeline {
     own: Own,
     usage: UsageTracker,
     threads: ThreadsTracker,
+    disks: Disks,
     load: LoadTracker,
     zones: ZoneTracker,
     watch: Watch,
@@ -141,7 +150,7 @@ pub struct Pipeline {
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
     filled: f64,
-    /// Workloads by the last interval in which they ran, or had threads or reserved CPUs.
+    /// Workloads by the last interval in which they ran, did block I/O, or had threads or reserved CPUs.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
 }
@@ -169,7 +178,7 @@ impl Pipeline {
         saved: Option<&Saved>,
         floors: Option<&SavedFloors>,
     ) -> Result<Self, StartError> {
-        let sources = Sources::open(root, options.kernel_programs, options.config.probes.sched)?;
+        let sources = Sources::open(root, options.kernel_programs, options.config.probes)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
         let idle = floors::idle_trackers(root, &meter, floors);
@@ -177,11 +186,13 @@ impl Pipeline {
         if let Ok(mount) = &sources.cgroups {
             cgroupfs::walk(mount).found.iter().for_each(|(id, path)| registry.learn(*id, path));
         }
+        let disks = Disks::begin(&sources);
         let (reserved, remark) = Reserved::new(options.config.energy.idle_policy, &sources);
         let mut pipeline = Self {
             sources,
             meter,
             factors,
+            functional_unit: options.config.agent.functional_unit,
             registry,
             idle,
             idle_watts: options.config.energy.idle,
@@ -193,6 +204,7 @@ impl Pipeline {
             own: Own::begin(),
             usage: UsageTracker::default(),
             threads: ThreadsTracker::default(),
+            disks,
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
@@ -224,13 +236,14 @@ impl Pipeline {
         if self.sources.tells_shared() { Method::CpuTimeSmt(self.gain) } else { Method::CpuTime }
     }
 
-    fn nobody(&self, attribution: &Attribution, footprint: &Footprint) -> Entry {
+    fn nobody(&self, attribution: &Attribution, footprint: &Footprint, disk: &DiskSample) -> Entry {
         Entry {
             workload: self.registry.unattributed(),
             cgroup: None,
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
             threads: None,
+            disk: self.disks.nobodys(disk),
         }
     }
 
@@ -303,6 +316,7 @@ impl Pipeline {
         let reading = self.sources.read(glance, |place| metered.at(place))?;
         self.usage.observe(&reading);
         self.threads.observe(&reading);
+        self.disks.observe(&reading);
         Ok(())
     }
 
@@ -317,7 +331,8 @@ impl Pipeline {
         let usage = self.usage.close();
         let zones = self.zones.close();
         let threads = self.threads.close();
-        let (entries, times, reserved) = self.identify(&usage, threads.as_ref());
+        let (disk, disks) = self.disks.close(&self.sources.root);
+        let (entries, times, reserved) = self.identify(&usage, threads.as_ref(), &disk);
         let by_place = Usage { busy: usage.busy.clone(), work: times, gain: self.gain };
         let floors = self.floors(&zones);
         let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
@@ -329,7 +344,7 @@ impl Pipeline {
         let grams = footprint.workloads.iter().copied().chain(std::iter::repeat(Grams(0.0)));
         let entries: Vec<Entry> =
             entries.into_iter().zip(grams).map(|(entry, operational)| Entry { operational, ..entry }).collect();
-        let nobody = self.nobody(&attribution, &footprint);
+        let nobody = self.nobody(&attribution, &footprint, &disk);
         self.ledger.post(&attribution, &entries, &nobody);
         self.note_seen(&entries);
         self.registry.expire(usage.to.monotonic);
@@ -340,7 +355,7 @@ impl Pipeline {
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
         let meter = self.watch.close();
-        Interval { usage, attribution, footprint, threads, floors, hardware, own, pressures, meter }
+        Interval { usage, attribution, footprint, threads, disks, floors, hardware, own, pressures, meter }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

@@ -5,10 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use wattrace_common::sched::{Work, WorkKey};
+use wattrace_common::{
+    block::OwnerKey,
+    sched::{Work, WorkKey},
+};
 
 use super::{
-    Pipeline,
+    Pipeline, disks,
     reserved::Reservation,
     sources::{Found, Loss},
 };
@@ -19,7 +22,12 @@ use crate::{
         bpf::{CgroupChange, ChangeKind},
         process,
     },
-    samples::{OnCpu, Place, threads::ThreadsSample, usage::UsageSample},
+    samples::{
+        OnCpu, Place,
+        disk::{DiskSample, DiskUse, Ownership},
+        threads::ThreadsSample,
+        usage::UsageSample,
+    },
     units::{Grams, MicroCpus, Nanos},
 };
 
@@ -56,7 +64,8 @@ impl Pipeline {
     pub(super) fn relieve(&mut self) {
         if self.sources.disk_fullness() >= CROWDED {
             let registry = &self.registry;
-            self.sources.release_disk(|id| registry.is_dead(id));
+            let freed = self.sources.release_disk(|id| registry.is_dead(id));
+            self.disks.tracker.forget(&freed);
         }
         self.filled = self.sources.fullness();
         if self.filled < CROWDED {
@@ -98,7 +107,14 @@ impl Pipeline {
             identity("refused", counts.refused, true),
             identity("forgotten", counts.forgotten, false),
         ];
-        self.sources.losses().into_iter().chain(ours).chain(self.reserved.losses()).chain(self.waits.losses()).collect()
+        self.sources
+            .losses()
+            .into_iter()
+            .chain(ours)
+            .chain(self.reserved.losses())
+            .chain(self.waits.losses())
+            .chain(self.disks.losses())
+            .collect()
     }
 
     /// Workloads whose totals can still grow: those with a cgroup that was not removed, and those that ran or had threads
@@ -115,16 +131,20 @@ impl Pipeline {
         self.seen.retain(|_, last| now - *last < STILL_LIVE);
     }
 
-    /// Maps kernel keys to workloads; keys that map to the same one are added up. Who has reserved CPUs, or threads that
-    /// only waited, is among them, whether it ran or not.
+    /// Maps kernel keys to workloads; keys that map to the same one are added up. Who has reserved CPUs, threads that
+    /// only waited, or block I/O, is among them, whether it ran or not.
     pub(super) fn identify(
         &mut self,
         usage: &UsageSample,
         threads: Option<&ThreadsSample>,
+        disk: &DiskSample,
     ) -> (Vec<Entry>, Vec<BTreeMap<Place, OnCpu>>, Vec<MicroCpus>) {
-        let keys = present(usage, threads, |key| self.is_dead(key));
+        let mut keys = present(usage, threads, |key| self.is_dead(key));
+        // Requests of who is gone may end later.
+        let named = disk.work.keys().filter_map(|owner| self.disks.named(*owner).ok());
+        keys.extend(named.map(WorkKey::cgroup));
         self.repair(&keys, usage.to.monotonic);
-        let mut found = self.owned(&keys, usage, threads);
+        let mut found = self.owned(&keys, usage, threads, disk);
         for Reservation { workload, cgroup, cpus } in self.reservations(usage) {
             let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
             owned.entry.cgroup.get_or_insert(cgroup);
@@ -141,6 +161,7 @@ impl Pipeline {
         keys: &BTreeSet<WorkKey>,
         usage: &UsageSample,
         threads: Option<&ThreadsSample>,
+        disk: &DiskSample,
     ) -> BTreeMap<Triplet, Owned> {
         let mut found: BTreeMap<Triplet, Owned> = BTreeMap::new();
         for key in keys {
@@ -151,6 +172,7 @@ impl Pipeline {
                 _ => None,
             };
             let workload = resolved.workload;
+            let done = self.done(*key, cgroup.as_ref(), disk);
             let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
             owned.entry.cgroup = cgroup.or(owned.entry.cgroup.take());
             let mut running = OnCpu::default();
@@ -164,8 +186,24 @@ impl Pipeline {
                 all.running += running.time;
                 threads.work.get(key).into_iter().for_each(|threads| all.add(threads));
             }
+            if let Some((ownership, done)) = done {
+                owned.entry.disk.entry(ownership).or_default().add(done);
+            }
         }
         found
+    }
+
+    /// The block I/O of a key, and how it is known to be its own.
+    fn done<'a>(
+        &mut self,
+        key: WorkKey,
+        cgroup: Option<&Cgroup>,
+        disk: &'a DiskSample,
+    ) -> Option<(Ownership, &'a DiskUse)> {
+        let Work::Cgroup(id) = key.decode() else { return None };
+        let done = disk.work.get(&OwnerKey::cgroup(id))?;
+        let directory = disks::directory(&self.sources, cgroup.map(|cgroup| cgroup.path.as_str()));
+        Some((self.disks.ownership(id, directory), done))
     }
 
     /// Looks up by id the cgroups that no event named.
@@ -207,7 +245,14 @@ struct Owned {
 impl Owned {
     fn new(workload: &Arc<Workload>) -> Self {
         let workload = Arc::clone(workload);
-        let entry = Entry { workload, cgroup: None, cpu: OnCpu::default(), operational: Grams(0.0), threads: None };
+        let entry = Entry {
+            workload,
+            cgroup: None,
+            cpu: OnCpu::default(),
+            operational: Grams(0.0),
+            threads: None,
+            disk: BTreeMap::new(),
+        };
         Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     carbon::footprint::footprint,
     clock,
     probes::host,
+    samples::disk::DiskSample,
     telemetry::describe::TelemetryRecord,
     units::{Nanos, Watts},
 };
@@ -36,7 +37,7 @@ impl Pipeline {
         let zones = self.zones.close();
         let attribution = attribute(&zones, |_| Watts(0.0), &Usage::default());
         let footprint = footprint(&attribution, &self.factors, Nanos(0));
-        let nobody = self.nobody(&attribution, &footprint);
+        let nobody = self.nobody(&attribution, &footprint, &DiskSample::default());
         self.ledger.post(&attribution, &[], &nobody);
     }
 

@@ -16,7 +16,7 @@ use wattrace_common::{
 use super::files::Files;
 use crate::{
     clock,
-    config::SchedLevel,
+    config::{self, BlockLevel, SchedLevel},
     probes::{
         FileError,
         bpf::{self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
@@ -106,11 +106,11 @@ pub enum SourcesError {
 
 impl Sources {
     /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
-    pub fn open(root: &Path, kernel_programs: bool, level: SchedLevel) -> Result<Self, SourcesError> {
+    pub fn open(root: &Path, kernel_programs: bool, probes: config::Probes) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok(), level)
+            load(root, &topology, cgroups.as_deref().ok(), probes)
         } else {
             Err("switched off by --no-bpf".to_owned())
         };
@@ -344,7 +344,7 @@ fn settle(programs: &Programs, root: &Path) {
     programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
 }
 
-fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLevel) -> Result<Sched, String> {
+fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config::Probes) -> Result<Sched, String> {
     let btf = root.join("sys/kernel/btf/vmlinux");
     let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
     let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
@@ -356,9 +356,13 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, level: SchedLe
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
         reorders: bpf::REORDERS,
-        follows_threads: level == SchedLevel::Full,
+        follows_threads: probes.sched == SchedLevel::Full,
         siblings: topology.siblings(),
-        block: BlockMode::default(),
+        block: match probes.block {
+            BlockLevel::Off => BlockMode::Off,
+            BlockLevel::Total => BlockMode::Total,
+            BlockLevel::Device => BlockMode::Device,
+        },
         requests: disks::requests(root),
         me: process::expected(root, cgroups, root_cgroup),
     };

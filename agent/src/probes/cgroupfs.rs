@@ -20,7 +20,10 @@ use super::{
     },
     sys::{self, HandleError},
 };
-use crate::units::{MicroCpus, Nanos};
+use crate::{
+    samples::disk::GroupFacts,
+    units::{MicroCpus, Nanos},
+};
 
 pub mod usage;
 
@@ -206,6 +209,18 @@ pub fn read_cpu_max(directory: &Path) -> Result<Option<MicroCpus>, FileError> {
         Err(error) if error.is_absent() && directory.is_dir() => Ok(None),
         other => other,
     }
+}
+
+/// What decides for whom the cgroup at `directory` stands where requests name it.
+pub fn io_facts(directory: &Path) -> Result<GroupFacts, FileError> {
+    let has_children = file::parse(&directory.join("cgroup.stat"), parse::cgroup::has_descendants)?;
+    let enables_io = file::parse(&directory.join("cgroup.subtree_control"), parse::cgroup::enables_io)?;
+    Ok(GroupFacts { has_children, enables_io })
+}
+
+/// Whether the hierarchy at `mount` has the io controller at all; beside v1 hierarchies one of them may have it.
+pub fn has_io_controller(mount: &Path) -> Result<bool, FileError> {
+    file::parse(&mount.join(MARK_V2), parse::cgroup::enables_io)
 }
 
 /// Whether that is an error because there is no such cgroup, or none any more.

@@ -2,6 +2,8 @@
 
 pub mod counter;
 pub mod cross_check;
+pub mod disk;
+mod durations;
 pub mod files;
 pub mod load;
 pub mod machine;

@@ -11,7 +11,7 @@ use wattrace_common::{
     threads::{STATES, State},
 };
 
-use super::{Durations, Reading, ThreadDurations, ThreadsReading, usage::grown};
+use super::{Reading, ThreadDurations, ThreadsReading, usage::grown};
 use crate::units::Nanos;
 
 /// What threads did: in an interval, or in all.
@@ -127,26 +127,6 @@ impl ThreadDurations {
             *delta = highest.grow(totals);
         }
         delta
-    }
-}
-
-impl Durations {
-    fn add(&mut self, other: &Self) {
-        self.widen(other.counts.len());
-        self.sum += other.sum;
-        for (sum, count) in self.counts.iter_mut().zip(&other.counts) {
-            *sum = sum.saturating_add(*count);
-        }
-    }
-
-    fn grow(&mut self, totals: &Self) -> Self {
-        self.widen(totals.counts.len());
-        let counts = self.counts.iter_mut().zip(&totals.counts).map(|(highest, total)| grown(highest, *total));
-        Self { counts: counts.collect(), sum: Nanos(grown(&mut self.sum.0, totals.sum.0)) }
-    }
-
-    fn widen(&mut self, buckets: usize) {
-        self.counts.resize(self.counts.len().max(buckets), 0);
     }
 }
 

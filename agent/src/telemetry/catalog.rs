@@ -104,6 +104,14 @@ catalog! {
         "Threads that waited for a CPU, mean over the interval: how saturated the CPUs are.";
     NODE_THREADS_UNOBSERVED = Node Gauge "wattrace.node.threads.unobserved" "{thread}" []
         "Threads that have not run since the kernel programs were attached, so that their time is in no figure; those that ended and were not waited for are among them.";
+    NODE_DISK_OPERATION_DURATION = Node Histogram "wattrace.node.disk.operation.duration" "s" ["system.device", "disk.io.direction"]
+        "Block I/O requests of a device that ended, by how long that took: from the kernel's start of the request to its end, waits in its queue included; flushes are not timed. Devices made of others (dm, md) ask those, which tell it. Device other: those that the kernel has no room for.";
+    NODE_DISK_REQUEUES = Node Sum "wattrace.node.disk.requeues" "{request}" ["system.device"]
+        "Times a request was put back into the queue of a device, to be asked for again.";
+    NODE_DISK_UTILIZATION = Node Gauge "wattrace.node.disk.utilization" "1" ["system.device"]
+        "Share of the interval in which a block device had any request in flight. None where the kernel keeps no account (queue/iostats 0), and of devices that were never used.";
+    NODE_DISK_QUEUE_DEPTH = Node Gauge "wattrace.node.disk.queue.depth" "{operation}" ["system.device"]
+        "Requests of a block device in flight, mean over the interval; each counts when it ends.";
     NODE_CARBON = Node Sum "wattrace.node.carbon" "g" ["wattrace.carbon.phase"]
         "CO2-equivalent of the machine: operational from its energy, idle included, and embodied from its making.";
     NODE_PUE = Node Gauge "wattrace.node.pue" "1" ["wattrace.pue.source"]
@@ -129,6 +137,18 @@ catalog! {
         "Times off the CPU that ended, by reason: io, sleep, uninterruptible or preempt. The kernel has room for those of some hundred workloads; of others only the sums are told, in thread.time.";
     WORKLOAD_CONTEXT_SWITCHES = Workload Sum "wattrace.workload.context_switches" "{context_switch}" ["process.context_switch.type"]
         "Times a thread of the workload left its CPU: voluntary, to wait for something, or involuntary, because another was to run.";
+    WORKLOAD_DISK_IO = Workload Sum "wattrace.workload.disk.io" "By" ["disk.io.direction", "wattrace.disk.attribution"]
+        "Bytes of block I/O requests of the workload that ended: read, write, discard, or other, which have no direction.";
+    WORKLOAD_DISK_OPERATIONS = Workload Sum "wattrace.workload.disk.operations" "{operation}" ["disk.io.direction", "wattrace.disk.attribution"]
+        "Block I/O requests of the workload that ended: read, write, flush, discard, or other, which have no direction. What was never done has no series.";
+    WORKLOAD_DISK_OPERATION_DURATION = Workload Histogram "wattrace.workload.disk.operation.duration" "s" ["disk.io.direction", "wattrace.disk.attribution"]
+        "Block I/O requests of the workload that ended, by how long that took: from the kernel's start of the request to its end, waits in its queue included; flushes are not timed. The kernel has room for those of some hundred workloads.";
+    WORKLOAD_DISK_UNMEASURED = Workload Sum "wattrace.workload.disk.unmeasured" "{operation}" ["disk.io.direction", "wattrace.disk.attribution"]
+        "Of disk.operations, those whose duration is not known: where the kernel keeps no account (queue/iostats 0) it stamps no start.";
+    WORKLOAD_DISK_ERRORS = Workload Sum "wattrace.workload.disk.errors" "{error}" ["error.type", "wattrace.disk.attribution"]
+        "Block I/O of the workload that ended with an error: io, `timed_out`, medium, transport, target, `no_space`, `not_supported`, resource, offline or other.";
+    WORKLOAD_OPERATIONS = Workload Sum "wattrace.workload.operations" "{operation}" ["wattrace.functional_unit"]
+        "How often the workload did what is configured as the functional unit: `disk_operations`, all of disk.operations. Joules per operation are its energy by this, over the same time.";
 
     PROCESS_CPU_TIME = Agent Sum "process.cpu.time" "s" ["cpu.mode"]
         "CPU time of the agent's process.";
@@ -202,6 +222,12 @@ Whose idle energy is, the node's resource says in `wattrace.energy.idle_policy`:
 which workloads then say, too. The books of each zone close in both states: over all workloads, ended ones among them,
 `wattrace.workload.energy` of state active + `wattrace.node.energy.residual` = `wattrace.node.energy` of state active; and of
 state idle what is missing to the node's was reserved by nobody and stays with it. Carbon likewise.
+
+Whose block I/O is, the kernel says by the cgroup that it charges a request to, and `wattrace.disk.attribution` how far that is the
+workload: `cgroup`, its own; `ancestor`, its own and that of cgroups below it, for which the io controller is not enabled;
+`unknown`, its cgroup was gone before it could be looked at. The workload `unattributed` has the rest: `root`, of the root cgroup,
+which are the kernel's own and those of everybody for whom the io controller is not enabled; `v1`, of a version 1 hierarchy; `none`,
+requests that name nobody. Over all of them and all workloads nothing is missing.
 ";
 
 /// The reference of all metrics, in Markdown.

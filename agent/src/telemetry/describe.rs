@@ -13,15 +13,18 @@ use serde::{Deserialize, Serialize};
 use super::{
     catalog::{self, Metric},
     lifecycle::{Described, Lifecycle, LifecycleRecord, Point, Told},
-    snapshot::{self, Snapshot, Value},
+    snapshot::{self, Histogram, Snapshot, Value},
     totals::{Totals, TotalsRecord},
 };
 use crate::{
-    attribution::{books::Attribution, ledger::Ledger, reserved::IdlePolicy, weight::Method},
+    attribution::{
+        books::Attribution, functional::FunctionalUnit, ledger::Ledger, reserved::IdlePolicy, weight::Method,
+    },
     carbon::footprint::{Factors, Footprint},
     identity::{Kind, Triplet, Workload},
     samples::{
-        EnergySource, Instant, ZoneInfo, ZoneKind,
+        Durations, EnergySource, Instant, ZoneInfo, ZoneKind,
+        disk::MachineDisks,
         pressure::{Pressure, Resource},
         threads::MachineThreads,
         usage::UsageSample,
@@ -30,6 +33,7 @@ use crate::{
     units::{Microjoules, Nanos},
 };
 
+mod disk;
 mod health;
 mod node;
 mod resource;
@@ -49,6 +53,8 @@ pub struct View<'a> {
     pub footprint: &'a Footprint,
     /// The machine's threads; `None`: they are not counted.
     pub threads: Option<MachineThreads>,
+    /// The machine's block devices.
+    pub disks: &'a MachineDisks,
     /// Zones that contain, or lie inside, one that is shared out.
     pub hardware: &'a [ZoneSample],
     /// Totals, the interval among them.
@@ -61,6 +67,8 @@ pub struct View<'a> {
     pub idle_policy: IdlePolicy,
     /// How active energy is shared out.
     pub method: Method,
+    /// What workloads' operations are; `None`: they are not told.
+    pub functional_unit: Option<FunctionalUnit>,
     /// How much tasks of the machine waited for what.
     pub pressure: &'a [(Resource, Pressure)],
     /// How much those of each workload that ran waited for a CPU.
@@ -139,6 +147,7 @@ impl Telemetry {
     /// Tells the interval that was closed. The ledger must retire whom it says are forgotten.
     pub fn tell(&mut self, view: &View<'_>) -> Told {
         self.totals.post(view.footprint, view.hardware, view.own);
+        self.totals.post_disks(view.disks);
         let described = self.describe(view);
         let mut told = self.lifecycle.tell(view.usage.to, described);
         count_series(&mut told.snapshot);
@@ -162,6 +171,7 @@ impl Telemetry {
             let live = lives_on(workload) || view.live.contains(&workload.id);
             let before = self.energy.get(&workload.id);
             let mut points = workload::points(account, before, &spans, view.method);
+            points.extend(disk::points(account, view.functional_unit));
             points.extend(view.waits.get(&workload.id).into_iter().flat_map(workload::pressure));
             found.insert(workload.id.clone(), Described { resource: Arc::clone(resource), live, points });
         }
@@ -212,6 +222,17 @@ fn waits(metric: &'static Metric, resource: Resource, pressure: &Pressure) -> im
         Some(point(metric, [resource.name().into(), kind.into()], share?))
     };
     shares.into_iter().filter_map(told)
+}
+
+/// A histogram of durations. Of what never ended there is none: an empty one is as large as a full one.
+fn durations_point<const N: usize>(
+    metric: &'static Metric,
+    attributes: [Cow<'static, str>; N],
+    counted: &Durations,
+    scale: i32,
+) -> Option<Point> {
+    let histogram = Histogram::of_counted(counted, scale);
+    (histogram.count() > 0).then(|| Point { metric, attributes: attributes.into(), value: Value::Histogram(histogram) })
 }
 
 /// Mean power, where the time is known.

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     carbon::footprint::Footprint,
-    samples::{ZoneKey, zone::ZoneSample},
+    samples::{
+        ZoneKey,
+        disk::{DeviceUse, MachineDisks, OTHER_DEVICES},
+        zone::ZoneSample,
+    },
     units::{Grams, Microjoules},
 };
 
@@ -21,6 +25,8 @@ pub struct Totals {
     pub embodied: Option<Grams>,
     /// What the agent's own CPU time cost; `None`: never known.
     pub agent: Option<Microjoules>,
+    /// What block devices did, by name.
+    pub disks: BTreeMap<String, DeviceUse>,
 }
 
 /// What is kept of [`Totals`] across a restart.
@@ -31,7 +37,12 @@ pub struct TotalsRecord {
     embodied: Option<Grams>,
     #[serde(default)]
     agent: Option<Microjoules>,
+    #[serde(default)]
+    disks: BTreeMap<String, DeviceUse>,
 }
+
+/// Devices that are told apart: names come and go, and none is forgotten. Others are told together.
+const DISKS_MAX: usize = 256;
 
 impl Totals {
     /// Adds an interval; `agent` is the agent's own part of the energy, where it is known.
@@ -46,6 +57,15 @@ impl Totals {
             *self.agent.get_or_insert_default() += agent;
         }
     }
+
+    /// Adds what block devices did in the interval.
+    pub fn post_disks(&mut self, disks: &MachineDisks) {
+        for (name, done) in disks.work.iter().flatten() {
+            let is_known = self.disks.contains_key(name) || self.disks.len() < DISKS_MAX;
+            let name = if is_known { name } else { OTHER_DEVICES };
+            self.disks.entry(name.to_owned()).or_default().add(done);
+        }
+    }
 }
 
 /// A sum never falls, and one that was known stays known.
@@ -57,14 +77,16 @@ fn grown(total: Option<Grams>, by: Option<Grams>) -> Option<Grams> {
 impl From<&Totals> for TotalsRecord {
     fn from(totals: &Totals) -> Self {
         let hardware = totals.hardware.iter().map(|(key, energy)| (*key, *energy)).collect();
-        Self { hardware, operational: totals.operational, embodied: totals.embodied, agent: totals.agent }
+        let Totals { operational, embodied, agent, ref disks, .. } = *totals;
+        Self { hardware, operational, embodied, agent, disks: disks.clone() }
     }
 }
 
 impl From<TotalsRecord> for Totals {
     fn from(record: TotalsRecord) -> Self {
         let hardware = record.hardware.into_iter().collect();
-        Self { hardware, operational: record.operational, embodied: record.embodied, agent: record.agent }
+        let TotalsRecord { operational, embodied, agent, disks, .. } = record;
+        Self { hardware, operational, embodied, agent, disks }
     }
 }
 
@@ -76,6 +98,23 @@ mod tests {
     fn footprint(operational: f64, embodied: Option<f64>, covered: u64) -> Footprint {
         let (operational, embodied) = (Grams(operational), embodied.map(Grams));
         Footprint { operational, embodied, covered: Nanos(covered), ..Footprint::default() }
+    }
+
+    #[test]
+    fn devices_add_up_and_those_beyond_the_most_are_told_together() {
+        let did = |name: &str, requeues| (name.to_owned(), DeviceUse { requeues, ..DeviceUse::default() });
+        let work = (0..DISKS_MAX + 2).map(|number| did(&format!("d{number:03}"), 1)).collect();
+        let mut totals = Totals::default();
+        totals.post_disks(&MachineDisks::default());
+        assert_eq!(totals, Totals::default());
+        totals.post_disks(&MachineDisks { work: Some(work), ..MachineDisks::default() });
+        totals.post_disks(&MachineDisks {
+            work: Some([did("d000", 5), did("new", 7)].into()),
+            ..MachineDisks::default()
+        });
+        assert_eq!((totals.disks["d000"].requeues, totals.disks[OTHER_DEVICES].requeues), (6, 9));
+        assert_eq!(totals.disks.len(), DISKS_MAX + 1);
+        assert_eq!(Totals::from(TotalsRecord::from(&totals)), totals);
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use proptest::{collection::vec, prelude::*};
-use wattrace_common::{sched::WorkKey, threads::State};
+use wattrace_common::{
+    block::OwnerKey,
+    sched::{Work, WorkKey},
+    threads::State,
+};
 
 use self::world::{Event, Fate, Truth, World, floor_milliwatts};
 use super::*;
@@ -15,6 +19,7 @@ use crate::{
     identity::Kind,
     samples::{
         Place, Scope,
+        disk::DiskTracker,
         threads::ThreadsTracker,
         usage::UsageTracker,
         zone::{ZoneSample, ZoneTracker},
@@ -22,6 +27,7 @@ use crate::{
     units::{MicroCpus, Watts},
 };
 
+mod disk;
 mod idle;
 mod threads;
 mod world;
@@ -45,6 +51,7 @@ fn entry(cgroup: u64, cpu: u64) -> Entry {
         cpu: OnCpu::new(Nanos(cpu), Nanos(cpu / 3)),
         operational: Grams(cpu as f64 / 3e9),
         threads: None,
+        disk: BTreeMap::new(),
     }
 }
 
@@ -193,6 +200,7 @@ fn grams_that_make_no_sense_spoil_no_total() {
 struct Agent {
     usage: UsageTracker,
     threads: ThreadsTracker,
+    disk: DiskTracker,
     zones: ZoneTracker,
     ledger: Ledger,
 }
@@ -202,6 +210,7 @@ impl Agent {
         let reading = world.reading();
         self.usage.observe(&reading);
         self.threads.observe(&reading);
+        self.disk.observe(&reading);
         for (zone, reading) in world.read_meters(fates) {
             self.zones.observe(&zone, &reading);
         }
@@ -210,13 +219,29 @@ impl Agent {
     fn close(&mut self) {
         let sample = self.usage.close();
         let mut threads = self.threads.close().unwrap_or_default().work;
-        let keys: BTreeSet<WorkKey> = sample.work.keys().chain(threads.keys()).copied().collect();
+        let disk = self.disk.close().unwrap_or_default().work;
+        let keys: BTreeSet<WorkKey> = sample
+            .work
+            .keys()
+            .chain(threads.keys())
+            .copied()
+            .chain(disk.keys().map(|owner| WorkKey(owner.0)))
+            .collect();
         let work = keys.iter().map(|key| sample.work.get(key).cloned().unwrap_or_default()).collect();
         let usage = Usage { busy: sample.busy, work, gain: SmtGain::default() };
         let floor = |key| Watts(floor_milliwatts(key) as f64 / 1e3);
         let mut attribution = books::attribute(&self.zones.close(), floor, &usage);
         let times = usage.work.iter().map(|times| times.values().copied().sum());
-        let made = |(key, cpu): (&WorkKey, OnCpu)| Entry { cpu, threads: threads.remove(key), ..entry(key.0, 0) };
+        let done = |key: &WorkKey| match key.decode() {
+            Work::Cgroup(id) => disk.get(&OwnerKey::cgroup(id)).map(|done| (Ownership::Cgroup, done.clone())),
+            _ => None,
+        };
+        let made = |(key, cpu): (&WorkKey, OnCpu)| Entry {
+            cpu,
+            threads: threads.remove(key),
+            disk: done(key).into_iter().collect(),
+            ..entry(key.0, 0)
+        };
         let entries: Vec<_> = keys.iter().zip(times).map(made).collect();
         // Some reserve nothing; once enough run, more is reserved than the two CPUs there are.
         let reserved = |entry: &Entry| MicroCpus(entry.cgroup.as_ref().map_or(0, |seen| seen.id % 3 * 333_333));
@@ -229,6 +254,7 @@ impl Agent {
         world.reclaim(|cgroup| quiet.contains(&WorkKey::cgroup(cgroup)));
         self.usage.forget(&quiet);
         self.threads.forget(&quiet);
+        self.disk.forget(&quiet.iter().map(|key| OwnerKey::cgroup(key.0)).collect());
     }
 
     /// Only what was written comes back.
@@ -253,9 +279,11 @@ fn grew(before: &Ledger, after: &Ledger) -> bool {
             let energy = old.energy.iter().all(|(kind, energy)| new.energy.get(kind) >= Some(energy));
             let idle = old.idle.iter().all(|(kind, energy)| new.idle.get(kind) >= Some(energy));
             let slept = slept(new) >= slept(old);
+            let read = disk::read(new) >= disk::read(old);
             energy
                 && idle
                 && slept
+                && read
                 && new.cpu >= old.cpu
                 && new.shared >= old.shared
                 && new.operational >= old.operational
@@ -286,6 +314,9 @@ fn is_true(ledger: &Ledger, truth: &Truth) -> Result<(), TestCaseError> {
     let (mut cpu, mut sleep) = (by_workload(&truth.cpu), by_workload(&truth.slept));
     for account in ledger.accounts() {
         prop_assert_eq!(slept(account), sleep.remove(&account.workload.id).unwrap_or_default());
+        if account.workload.kind != Kind::Unattributed {
+            prop_assert_eq!(disk::read(account), account.cpu.0, "a byte for each nanosecond");
+        }
         prop_assert_eq!(account.cpu, cpu.remove(&account.workload.id).unwrap_or_default(), "{:?}", account.workload.id);
     }
     prop_assert_eq!(cpu.values().copied().sum::<Nanos>(), Nanos(0), "time without an account");
@@ -361,8 +392,9 @@ fn account() -> impl Strategy<Value = Account> {
     let by_kind =
         || prop::collection::btree_map(zone_key().prop_map(|key| key.kind), whole().prop_map(Microjoules), 0..4);
     let grams = prop::num::f64::POSITIVE | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    let all = (workload, cgroup, whole(), by_kind(), grams, by_kind(), prop::option::of(threads::any_use()));
-    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle, threads)| Account {
+    let all =
+        (workload, cgroup, whole(), by_kind(), grams, by_kind(), prop::option::of(threads::any_use()), disk::any());
+    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle, threads, disk)| Account {
         workload,
         cgroup,
         cpu: Nanos(cpu),
@@ -371,6 +403,7 @@ fn account() -> impl Strategy<Value = Account> {
         operational: Grams(grams.abs()),
         idle,
         threads: threads.map(Box::new),
+        disk,
     })
 }
 

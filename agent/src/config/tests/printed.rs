@@ -8,7 +8,7 @@ use super::{
     super::{options::OPTIONS, print, settings::Value},
     *,
 };
-use crate::attribution::weight::SmtGain;
+use crate::attribution::{functional::FunctionalUnit, weight::SmtGain};
 
 fn file_of(config: &Config) -> String {
     let values = print::values(config);
@@ -76,8 +76,10 @@ fn path() -> impl Strategy<Value = std::path::PathBuf> {
 fn agent() -> impl Strategy<Value = Agent> {
     use LogLevel::{Debug, Error, Info, Trace, Warn};
     let level = select(vec![Error, Warn, Info, Debug, Trace]);
-    ((1_000_000_000_u64..=3_600_000_000_000).prop_map(Duration::from_nanos), path(), level)
-        .prop_map(|(interval, state_dir, log_level)| Agent { interval, state_dir, log_level })
+    let unit = option::of(select(FunctionalUnit::ALL.to_vec()));
+    ((1_000_000_000_u64..=3_600_000_000_000).prop_map(Duration::from_nanos), path(), level, unit).prop_map(
+        |(interval, state_dir, log_level, functional_unit)| Agent { interval, state_dir, log_level, functional_unit },
+    )
 }
 
 fn energy() -> impl Strategy<Value = Energy> {
@@ -152,7 +154,8 @@ fn config() -> impl Strategy<Value = Config> {
         ));
     let attributes = btree_map("[!-~]{1,8}", "[^\\x00-\\x1f\\x7f-\\x9f]{1,12}", 0..3);
     let resource = (attributes, option::of("[^\\x00-\\x1f\\x7f-\\x9f]{1,12}"));
-    let probes = select(SchedLevel::ALL.to_vec()).prop_map(|sched| Probes { sched });
+    let probes = (select(SchedLevel::ALL.to_vec()), select(BlockLevel::ALL.to_vec()));
+    let probes = probes.prop_map(|(sched, block)| Probes { sched, block });
     (agent(), energy(), probes, carbon(), otlp(), listen, resource).prop_map(
         |(agent, energy, probes, carbon, otlp, listen, (attributes, service_name))| Config {
             agent,

@@ -1,17 +1,12 @@
-//! Threads in `once --json`: seconds by state, switches, and histograms as pairs of a bucket's upper edge and its count.
+//! Threads in `once --json`: seconds by state, switches, and histograms.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use wattrace_common::threads::{OFF_SCALE, STATES, State, WAIT_SCALE};
 
-use crate::{
-    samples::{
-        Durations,
-        threads::{MachineThreads, ThreadUse},
-    },
-    telemetry::snapshot,
-};
+use super::durations::Histogram;
+use crate::samples::threads::{MachineThreads, ThreadUse};
 
 /// Of the node.
 #[derive(Serialize)]
@@ -36,14 +31,6 @@ pub(super) struct Threads {
     wait: Option<Histogram>,
     #[serde(skip_serializing_if = "Option::is_none")]
     off: Option<BTreeMap<&'static str, Histogram>>,
-}
-
-#[derive(Serialize)]
-struct Histogram {
-    count: u64,
-    sum_s: f64,
-    zero: u64,
-    buckets: Vec<(f64, u64)>,
 }
 
 impl From<MachineThreads> for Node {
@@ -76,25 +63,17 @@ impl From<&ThreadUse> for Threads {
     }
 }
 
-impl Histogram {
-    fn of(counted: &Durations, scale: i32) -> Self {
-        let histogram = snapshot::Histogram::of_counted(counted, scale);
-        Self {
-            count: histogram.count(),
-            sum_s: histogram.sum,
-            zero: histogram.zero,
-            buckets: histogram.edges().filter(|(_, count)| *count > 0).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
     use wattrace_common::threads::{OFF_BUCKETS, WAIT_BUCKETS, off_bucket, wait_bucket};
 
     use super::*;
-    use crate::{outputs::example::Example, samples::ThreadDurations, units::Nanos};
+    use crate::{
+        outputs::example::Example,
+        samples::{Durations, ThreadDurations},
+        units::Nanos,
+    };
 
     fn counted(spans: &[u64], scale: i32, buckets: usize) -> Durations {
         let mut counted = Durations { sum: Nanos(spans.iter().sum()), counts: vec![0; buckets] };

@@ -101,6 +101,18 @@ pub fn has_cpu_controller(bytes: &[u8]) -> Result<bool, ParseError> {
     Ok(text(bytes, "a list of controllers")?.split_ascii_whitespace().any(|name| name == "cpu"))
 }
 
+/// Whether the list in `cgroup.subtree_control` has the io controller: the cgroups right below have accounts of their own.
+pub fn enables_io(bytes: &[u8]) -> Result<bool, ParseError> {
+    Ok(text(bytes, "a list of controllers")?.split_ascii_whitespace().any(|name| name == "io"))
+}
+
+/// Whether there are cgroups below, from `cgroup.stat`.
+pub fn has_descendants(bytes: &[u8]) -> Result<bool, ParseError> {
+    const EXPECTED: &str = "a line `nr_descendants N`";
+    let value = text(bytes, EXPECTED)?.lines().find_map(|line| line.strip_prefix("nr_descendants "));
+    value.and_then(digits).map(|count| count > 0).ok_or_else(|| ParseError::new(EXPECTED, bytes))
+}
+
 /// Whether `/proc/PID/stat` is that of a kernel thread: `PF_KTHREAD` (0x00200000, `linux/sched.h`) in its flags.
 pub fn is_kernel_thread(bytes: &[u8]) -> Result<bool, ParseError> {
     const EXPECTED: &str = "`PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS`";
@@ -178,6 +190,31 @@ broken line
     }
 
     #[test]
+    fn for_whom_a_cgroup_stands_is_told_by_two_files() {
+        let enables = |text: &str| enables_io(text.as_bytes());
+        assert_eq!(
+            [
+                enables(
+                    "cpu io memory
+"
+                ),
+                enables(
+                    "cpu pio
+"
+                ),
+                enables("\n")
+            ],
+            [Ok(true), Ok(false), Ok(false)]
+        );
+        assert_eq!(has_descendants(b"nr_descendants 2\nnr_dying_descendants 0\n"), Ok(true));
+        assert_eq!(has_descendants(b"nr_descendants 0\nnr_dying_descendants 7\n"), Ok(false));
+        for bad in [&b""[..], b"nr_dying_descendants 7\n", b"nr_descendants x\n", b"\xff"] {
+            assert!(has_descendants(bad).is_err());
+        }
+        assert!(enables_io(b"\xff").is_err());
+    }
+
+    #[test]
     fn kernel_threads_are_told_by_their_flags() {
         assert_eq!(is_kernel_thread(b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0"), Ok(true));
         assert_eq!(is_kernel_thread(b"7 (a) S 0) R 1 7 7 0 -1 4194560 1 0"), Ok(false));
@@ -196,7 +233,7 @@ broken line
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             drop((cgroup_mounts(&bytes), cpu_usage(&bytes), is_kernel_thread(&bytes)));
-            drop((cpu_max(&bytes), has_cpu_controller(&bytes)));
+            drop((cpu_max(&bytes), has_cpu_controller(&bytes), enables_io(&bytes), has_descendants(&bytes)));
         }
     }
 }

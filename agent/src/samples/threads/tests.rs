@@ -1,7 +1,7 @@
 //! Totals of threads go in, deltas come out: none twice, none lost, none below zero.
 
 use super::*;
-use crate::samples::Instant;
+use crate::samples::{Durations, Instant};
 
 const A: WorkKey = WorkKey::cgroup(100);
 const B: WorkKey = WorkKey::cgroup(200);

@@ -32,6 +32,7 @@ pub(super) fn points(view: &View<'_>, totals: &Totals, spans: &BTreeMap<ZoneKind
     points.extend(view.usage.utilization().map(|share| point(&catalog::NODE_CPU_UTILIZATION, [], share)));
     points.extend(view.pressure.iter().flat_map(|(of, share)| waits(&catalog::NODE_PRESSURE, *of, share)));
     points.extend(view.threads.into_iter().flat_map(threads));
+    points.extend(super::disk::devices(view.disks, totals));
     let carbon = [("operational", totals.operational), ("embodied", totals.embodied)];
     points.extend(
         carbon.into_iter().filter_map(|(phase, grams)| Some(point(&catalog::NODE_CARBON, [phase.into()], grams?.0))),

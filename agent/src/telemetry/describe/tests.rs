@@ -13,6 +13,7 @@ use crate::{
     units::{Bytes, MicroCpus, Watts},
 };
 
+mod disk;
 mod machine;
 mod threads;
 

@@ -1,20 +1,16 @@
 //! What is told of a workload.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use wattrace_common::threads::{OFF_SCALE, STATES, State, WAIT_SCALE};
 
-use super::{Point, catalog, point, power, waits};
+use super::{Point, catalog, durations_point, point, power, waits};
 use crate::{
     attribution::{ledger::Account, weight::Method},
     samples::{
-        Durations, ThreadDurations, ZoneKind,
+        ThreadDurations, ZoneKind,
         pressure::{Pressure, Resource},
         threads::ThreadUse,
-    },
-    telemetry::{
-        catalog::Metric,
-        snapshot::{Histogram, Value},
     },
     units::{Microjoules, Nanos},
 };
@@ -72,7 +68,6 @@ fn thread_points(threads: &ThreadUse) -> Vec<Point> {
     [("running", threads.running)].into_iter().chain(states).map(time).chain(durations).chain(switches).collect()
 }
 
-/// Histograms of what never ended are left out: an empty one is as large as a full one.
 fn duration_points(durations: &ThreadDurations) -> Vec<Point> {
     let wait = durations_point(&catalog::WORKLOAD_SCHED_WAIT_DURATION, [], &durations.wait, WAIT_SCALE);
     let off = STATES.into_iter().filter_map(State::reason).zip(&durations.off);
@@ -80,14 +75,4 @@ fn duration_points(durations: &ThreadDurations) -> Vec<Point> {
         durations_point(&catalog::WORKLOAD_OFFCPU_DURATION, [reason.into()], durations, OFF_SCALE)
     });
     wait.into_iter().chain(off).collect()
-}
-
-fn durations_point<const N: usize>(
-    metric: &'static Metric,
-    attributes: [Cow<'static, str>; N],
-    counted: &Durations,
-    scale: i32,
-) -> Option<Point> {
-    let histogram = Histogram::of_counted(counted, scale);
-    (histogram.count() > 0).then(|| Point { metric, attributes: attributes.into(), value: Value::Histogram(histogram) })
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*};
 use wattrace_common::{sched::WorkKey, threads::State};
 
+use super::disk;
 use crate::{
     samples::{
         CpuReading, Instant, Place, Reading, Scope, ThreadsReading, TimeReading, ZoneError, ZoneInfo, ZoneKey,
@@ -258,7 +259,7 @@ impl World {
             times: self.times.iter().map(time).collect(),
             files: None,
             threads: Some(self.slept.iter().map(slept).collect()),
-            disk: None,
+            disk: Some(disk::read_as_long_as_it_ran(&self.times)),
         }
     }
 

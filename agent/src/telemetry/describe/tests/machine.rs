@@ -9,7 +9,12 @@ use crate::{
         ledger::{Cgroup, Entry},
     },
     carbon::{footprint::footprint, intensity, operational::Pue},
-    samples::{OnCpu, Place, Scope, ZoneKey, threads::ThreadUse, zone::UnknownReason},
+    samples::{
+        OnCpu, Place, Scope, ZoneKey,
+        disk::{DiskUse, Ownership},
+        threads::ThreadUse,
+        zone::UnknownReason,
+    },
     units::{Grams, MicroCpus, Watts},
 };
 
@@ -70,6 +75,8 @@ pub(super) struct Machine {
     pub(super) pressure: Vec<(Resource, Pressure)>,
     pub(super) waits: BTreeMap<Triplet, Pressure>,
     pub(super) threads: Option<MachineThreads>,
+    pub(super) disks: MachineDisks,
+    pub(super) functional_unit: Option<FunctionalUnit>,
 }
 
 /// What happens in an interval.
@@ -87,6 +94,10 @@ pub(super) struct Step {
     pub(super) reserved: Vec<MicroCpus>,
     /// What the threads of each did.
     pub(super) threads: Option<ThreadUse>,
+    /// The block I/O of each.
+    pub(super) disk: BTreeMap<Ownership, DiskUse>,
+    /// And of nobody.
+    pub(super) nobodys_disk: BTreeMap<Ownership, DiskUse>,
 }
 
 impl Step {
@@ -109,6 +120,8 @@ impl Machine {
             pressure: Vec::new(),
             waits: BTreeMap::new(),
             threads: None,
+            disks: MachineDisks::default(),
+            functional_unit: None,
         }
     }
 
@@ -134,6 +147,8 @@ impl Machine {
             attribution: &attribution,
             footprint: &footprint,
             threads: self.threads,
+            disks: &self.disks,
+            functional_unit: self.functional_unit,
             hardware: &hardware,
             ledger: &self.ledger,
             factors: &self.factors,
@@ -158,6 +173,7 @@ impl Machine {
             cpu: OnCpu::new(Nanos(one + other), Nanos(if self.method == Method::CpuTime { 0 } else { one / 4 })),
             operational: *grams,
             threads: step.threads.clone(),
+            disk: step.disk.clone(),
         };
         // Whoever has reserved CPUs is there, whether anybody knows that it ran.
         let mut time = step.time.clone();
@@ -171,6 +187,7 @@ impl Machine {
             cpu: attribution.unattributed,
             operational: footprint.unattributed,
             threads: None,
+            disk: step.nobodys_disk.clone(),
         };
         self.ledger.post(attribution, &entries, &nobody);
     }
@@ -210,6 +227,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     strategy.prop_map(|(energy, time, live, nobody, reserved)| {
         // The dead do not run.
         let time = time.into_iter().zip(&live).map(|(time, live)| if *live { time } else { (0, 0) }).collect();
-        Step { energy, time, live, nobody, reserved, threads: None }
+        Step { energy, time, live, nobody, reserved, ..Step::default() }
     })
 }
