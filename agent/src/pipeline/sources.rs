@@ -306,6 +306,15 @@ impl Sources {
         }
     }
 
+    /// What is counted of block I/O: what was asked for may not be had here.
+    pub fn block_level(&self) -> BlockLevel {
+        match &self.sched {
+            Sched::Btf(programs) if programs.block.is_ok() && programs.issues.is_ok() => BlockLevel::Device,
+            Sched::Btf(programs) if programs.block.is_ok() => BlockLevel::Total,
+            Sched::Btf(_) | Sched::Files(_) => BlockLevel::Off,
+        }
+    }
+
     /// Gives the kernel's rows of block I/O back whose owners are dead, by the ids of their cgroups; returns those given.
     pub fn release_disk(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
         match &mut self.sched {
