@@ -295,7 +295,11 @@ impl Sources {
             Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
             Loss { name: "cgroup_events.malformed".to_owned(), count: malformed, loses: true },
         ];
-        counted.chain(ours).collect()
+        let interrupted = programs.interruptible.iter().filter_map(|(name, descriptor)| {
+            let count = fdinfo::missed_by(&self.root, *descriptor)?;
+            Some(Loss { name: format!("{name}.interrupted"), count, loses: true })
+        });
+        counted.chain(ours).chain(interrupted).collect()
     }
 
     /// Gives the kernel's slots of dead keys back; returns those given.

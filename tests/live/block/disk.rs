@@ -31,6 +31,9 @@ impl Drop for Mount {
     }
 }
 
+/// What `/proc/diskstats` counts in.
+const SECTOR: u64 = 512;
+
 /// The kernel's own figures of a disk since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -96,7 +99,6 @@ impl Disk {
         let mut rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let row = rows.find(|row| row[2] == self.name).unwrap();
         let at = |field: usize| row.get(2 + field).map_or(0, |text| text.parse().unwrap());
-        const SECTOR: u64 = 512;
         Stats {
             reads: at(1),
             read_bytes: SECTOR * at(3),

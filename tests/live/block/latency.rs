@@ -17,13 +17,14 @@ use crate::{
     },
 };
 
+const READS: u64 = 60;
+const BYTES: u64 = 65_536;
+
 /// The loop's blocks are on a disk that is held back: each of its requests takes as long as that of the disk below, and both
 /// count.
 #[test]
 fn slow_requests_take_as_long_as_the_kernel_says() {
     live!();
-    const READS: u64 = 60;
-    const BYTES: u64 = 65_536;
     let folder = std::env::temp_dir();
     let below = fs::metadata(&folder).unwrap().dev();
     let below = whole_disk(&format!("{}:{}", rustix::fs::major(below), rustix::fs::minor(below)));

@@ -1,6 +1,6 @@
 //! Holds the kernel programs of one level attached until it is ended, for benches: the loader of the agent without the rest of it.
 //!
-//! `attach LEVEL`, which is `lean` or `full`.
+//! `attach LEVEL`, which is `lean`, `full`, or lean with block I/O: `block-total`, `block-device`.
 #![expect(clippy::disallowed_methods, reason = "it only waits to be ended")]
 
 use std::{path::Path, time::Duration};
@@ -8,24 +8,29 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use wattrace::probes::{
     bpf::{self, BlockMode, Machine, layout::Layouts},
-    cgroupfs, lockdown, process, topology,
+    cgroupfs, disks, lockdown, process, topology,
 };
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["lean"] => hold(false),
-        ["full"] => hold(true),
-        other => bail!("attach: `attach lean` or `attach full`, and not {other:?}"),
+        ["lean"] => hold(false, BlockMode::Off),
+        ["full"] => hold(true, BlockMode::Off),
+        ["block-total"] => hold(false, BlockMode::Total),
+        ["block-device"] => hold(false, BlockMode::Device),
+        other => bail!("attach: no such level: {other:?}"),
     }
 }
 
-fn hold(follows_threads: bool) -> Result<()> {
-    let machine = machine(follows_threads)?;
+fn hold(follows_threads: bool, block: BlockMode) -> Result<()> {
+    let machine = machine(follows_threads, block)?;
     let layouts = Layouts::load(&machine.btf).context("finding the kernel's fields")?;
     let programs = bpf::load(&layouts, &machine)?;
     if let (true, Err(why)) = (follows_threads, &programs.threads) {
+        bail!("{why}");
+    }
+    if let (true, Err(why)) = (block != BlockMode::Off, &programs.block) {
         bail!("{why}");
     }
     loop {
@@ -34,7 +39,7 @@ fn hold(follows_threads: bool) -> Result<()> {
 }
 
 /// As the agent describes it.
-fn machine(follows_threads: bool) -> Result<Machine> {
+fn machine(follows_threads: bool, block: BlockMode) -> Result<Machine> {
     let root = Path::new("/");
     let topology = topology::read(root).context("reading the CPUs")?;
     let mount = cgroupfs::mount(root).ok();
@@ -47,8 +52,8 @@ fn machine(follows_threads: bool) -> Result<Machine> {
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
         follows_threads,
-        block: BlockMode::Off,
-        requests: 0,
+        block,
+        requests: disks::requests(root),
         siblings: topology.siblings(),
         me: process::expected(root, mount.as_deref(), root_cgroup),
     })

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+mod attached;
+mod block;
 mod cgroup;
 mod daemon;
 mod figures;
@@ -19,6 +21,7 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum What {
+    Block(block::Args),
     Daemon(daemon::Args),
     Sched(sched::Args),
 }
@@ -26,6 +29,7 @@ enum What {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
+        What::Block(args) => block::run(args),
         What::Daemon(args) => daemon::run(args),
         What::Sched(args) => sched::run(args),
     }

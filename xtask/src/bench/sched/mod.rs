@@ -10,10 +10,9 @@ use self::{
     load::{Load, Place},
     results::{Row, Table, Window},
 };
-use super::page;
+use super::{attached, page};
 use crate::{ebpf, shell};
 
-mod attached;
 mod contenders;
 mod goals;
 mod load;
@@ -113,7 +112,7 @@ fn measure(place: Place, contenders: &[Contender], empty: &[u8], args: &Args) ->
 }
 
 fn window(who: &Contender, empty: &[u8], load: &Load) -> Result<Window> {
-    let attached = attached::attach(who, empty)?;
+    let attached = attach(who, empty)?;
     let speed = load.run()?;
     // On for as long as the descriptor lives: the kernel ends them even if this process is killed.
     let statistics = enable_stats(Stats::RunTime).context("cannot switch run-time statistics on")?;
@@ -123,6 +122,15 @@ fn window(who: &Contender, empty: &[u8], load: &Load) -> Result<Window> {
     drop(statistics);
     ran?;
     Ok(Window { speed, wall, programs })
+}
+
+/// Attaches a contender; `empty` is the object of the program that does nothing.
+fn attach(who: &Contender, empty: &[u8]) -> Result<attached::Attached> {
+    match who {
+        Contender::Nothing => Ok(attached::nothing()),
+        Contender::Empty => attached::empty(empty, "sched_switch"),
+        other => attached::tool(&mut other.command().with_context(|| format!("{} went away", other.title()))?),
+    }
 }
 
 /// The page.

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    attached::Runs,
     contenders::{Contender, Named},
     load::{Place, Speed},
 };
-use crate::bench::figures::Spread;
+use crate::bench::{attached::Runs, figures::Spread};
 
 /// What one contender did in one round.
 #[derive(Clone, Debug, PartialEq)]

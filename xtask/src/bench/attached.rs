@@ -8,7 +8,6 @@ use aya::{
     programs::{BtfTracePoint, loaded_programs},
 };
 
-use super::contenders::Contender;
 use crate::shell::{self, Background};
 
 /// How long a tool may take to attach.
@@ -43,30 +42,25 @@ pub(super) struct Runs {
     pub(super) time: u64,
 }
 
-/// Attaches a contender; `empty` is the object of the program that does nothing.
-pub(super) fn attach(contender: &Contender, empty: &[u8]) -> Result<Attached> {
-    match contender {
-        Contender::Nothing => Ok(Attached { programs: BTreeSet::new(), _by: By::Nobody }),
-        Contender::Empty => attach_empty(empty),
-        other => {
-            let mut command = other.command().with_context(|| format!("{} went away", other.title()))?;
-            attach_tool(&mut command)
-        }
-    }
+/// Nothing at all.
+pub(super) fn nothing() -> Attached {
+    Attached { programs: BTreeSet::new(), _by: By::Nobody }
 }
 
-fn attach_empty(object: &[u8]) -> Result<Attached> {
+/// The program that does nothing, of the object `object`, on a tracepoint.
+pub(super) fn empty(object: &[u8], tracepoint: &str) -> Result<Attached> {
     let btf = Btf::from_sys_fs().context("cannot read the kernel's types")?;
     let mut ebpf = Ebpf::load(object).context("cannot load the empty program")?;
     let program: &mut BtfTracePoint = ebpf.program_mut("empty").context("there is no program `empty`")?.try_into()?;
-    program.load("sched_switch", &btf).context("cannot load the empty program")?;
+    program.load(tracepoint, &btf).context("cannot load the empty program")?;
     program.attach().context("cannot attach the empty program")?;
     let programs = BTreeSet::from([program.info()?.id()]);
     shell::pause(SETTLE);
     Ok(Attached { programs, _by: By::Us { _ebpf: Box::new(ebpf) } })
 }
 
-fn attach_tool(command: &mut std::process::Command) -> Result<Attached> {
+/// Those that another process attaches.
+pub(super) fn tool(command: &mut std::process::Command) -> Result<Attached> {
     let mut process = Background::start(command)?;
     let tries = PATIENCE.as_millis() / LOOK_AGAIN.as_millis();
     for _ in 0..tries {
