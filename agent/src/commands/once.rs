@@ -164,6 +164,7 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         functional_unit: pipeline.functional_unit,
         energy: energy_note(pipeline),
         sched: sched_note(pipeline),
+        block: pipeline.sources.block_level().name(),
     }
 }
 

@@ -153,6 +153,7 @@ impl Example {
                 counts: vec![("sched.map_full".to_owned(), 3)],
                 lost: 3,
             },
+            block: "total",
         }
     }
 }

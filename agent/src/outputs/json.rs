@@ -119,6 +119,12 @@ struct Pue {
 #[derive(Serialize)]
 struct Probes<'a> {
     sched: Sched<'a>,
+    block: Block,
+}
+
+#[derive(Serialize)]
+struct Block {
+    level: &'static str,
 }
 
 #[derive(Serialize)]
@@ -205,7 +211,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
         },
         grid: grid(report),
         pue: Pue { value: report.factors.pue.value(), source: report.factors.pue.source().name() },
-        probes: Probes { sched: sched(report) },
+        probes: Probes { sched: sched(report), block: Block { level: report.block } },
     }
 }
 

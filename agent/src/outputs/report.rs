@@ -47,6 +47,8 @@ pub struct Report<'a> {
     pub energy: EnergyNote,
     /// How on-CPU time was measured.
     pub sched: SchedNote,
+    /// What is counted of block I/O: `off`, `total` or `device`.
+    pub block: &'static str,
 }
 
 /// Where the energy comes from, for people.

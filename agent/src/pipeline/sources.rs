@@ -297,7 +297,11 @@ impl Sources {
             Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
             Loss { name: "cgroup_events.malformed".to_owned(), count: malformed, loses: true },
         ];
-        counted.chain(ours).collect()
+        let interrupted = programs.interruptible.iter().filter_map(|(name, descriptor)| {
+            let count = fdinfo::missed_by(&self.root, *descriptor)?;
+            Some(Loss { name: format!("{name}.interrupted"), count, loses: true })
+        });
+        counted.chain(ours).chain(interrupted).collect()
     }
 
     /// Gives the kernel's slots of dead keys back; returns those given.
@@ -305,6 +309,15 @@ impl Sources {
         match &mut self.sched {
             Sched::Btf(programs) => programs.times.release(dead, programs.threads.as_mut().ok()),
             Sched::Files(_) => BTreeSet::new(),
+        }
+    }
+
+    /// What is counted of block I/O: what was asked for may not be had here.
+    pub fn block_level(&self) -> BlockLevel {
+        match &self.sched {
+            Sched::Btf(programs) if programs.block.is_ok() && programs.issues.is_ok() => BlockLevel::Device,
+            Sched::Btf(programs) if programs.block.is_ok() => BlockLevel::Total,
+            Sched::Btf(_) | Sched::Files(_) => BlockLevel::Off,
         }
     }
 

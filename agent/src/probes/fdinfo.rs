@@ -23,13 +23,24 @@ pub fn memory_of(root: &Path, descriptor: i32) -> Option<Bytes> {
     memory_in(&text).map(Bytes)
 }
 
+/// Runs of the program behind a descriptor of this process that did not take place, since it was running on that CPU already.
+/// `None`: the kernel does not say (before 5.12).
+pub fn missed_by(root: &Path, descriptor: i32) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/self/fdinfo").join(descriptor.to_string())).ok()?;
+    field(&text, "recursion_misses:")
+}
+
 /// Whether a descriptor is that of a map or a program.
 fn is_ours(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("map_type:") || line.starts_with("prog_type:"))
 }
 
 fn memory_in(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("memlock:"))?.trim().parse().ok()
+    field(text, "memlock:")
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -56,6 +67,16 @@ mod tests {
             told(&[MAP, "pos:\t0\nflags:\t02\n", PROGRAM, "link_type:\ttracing\nprog_id:\t9\n"]),
             Some(Bytes(12_288))
         );
+    }
+
+    #[test]
+    fn runs_that_did_not_take_place_are_told() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/self/fdinfo");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("3"), format!("{PROGRAM}recursion_misses:\t12\nverified_insns:\t90\n")).unwrap();
+        fs::write(folder.join("4"), PROGRAM).unwrap();
+        assert_eq!([3, 4, 5].map(|descriptor| missed_by(root.path(), descriptor)), [Some(12), None, None]);
     }
 
     #[test]

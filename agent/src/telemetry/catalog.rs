@@ -105,7 +105,7 @@ catalog! {
     NODE_THREADS_UNOBSERVED = Node Gauge "wattrace.node.threads.unobserved" "{thread}" []
         "Threads that have not run since the kernel programs were attached, so that their time is in no figure; those that ended and were not waited for are among them.";
     NODE_DISK_OPERATION_DURATION = Node Histogram "wattrace.node.disk.operation.duration" "s" ["system.device", "disk.io.direction"]
-        "Block I/O requests of a device that ended, by how long that took: from the kernel's start of the request to its end, waits in its queue included; flushes are not timed. Devices made of others (dm, md) ask those, which tell it. Device other: those that the kernel has no room for.";
+        "Block I/O requests of a device that ended, by how long that took: from the kernel's start of the request to its end, waits in its queue included, or, by `probes.block`, from when the device was given it; flushes are not timed. Devices made of others (dm, md) ask those, which tell it. Device other: those that the kernel has no room for.";
     NODE_DISK_REQUEUES = Node Sum "wattrace.node.disk.requeues" "{request}" ["system.device"]
         "Times a request was put back into the queue of a device, to be asked for again.";
     NODE_DISK_UTILIZATION = Node Gauge "wattrace.node.disk.utilization" "1" ["system.device"]
@@ -142,9 +142,9 @@ catalog! {
     WORKLOAD_DISK_OPERATIONS = Workload Sum "wattrace.workload.disk.operations" "{operation}" ["disk.io.direction", "wattrace.disk.attribution"]
         "Block I/O requests of the workload that ended: read, write, flush, discard, or other, which have no direction. What was never done has no series.";
     WORKLOAD_DISK_OPERATION_DURATION = Workload Histogram "wattrace.workload.disk.operation.duration" "s" ["disk.io.direction", "wattrace.disk.attribution"]
-        "Block I/O requests of the workload that ended, by how long that took: from the kernel's start of the request to its end, waits in its queue included; flushes are not timed. The kernel has room for those of some hundred workloads.";
+        "Block I/O requests of the workload that ended, by how long that took, as in node.disk.operation.duration. The kernel has room for those of some hundred workloads.";
     WORKLOAD_DISK_UNMEASURED = Workload Sum "wattrace.workload.disk.unmeasured" "{operation}" ["disk.io.direction", "wattrace.disk.attribution"]
-        "Of disk.operations, those whose duration is not known: where the kernel keeps no account (queue/iostats 0) it stamps no start.";
+        "Of disk.operations, those whose duration is not known: where the kernel keeps no account (queue/iostats 0) it stamps no start. Flushes, and those without a direction, are never timed and not among them.";
     WORKLOAD_DISK_ERRORS = Workload Sum "wattrace.workload.disk.errors" "{error}" ["error.type", "wattrace.disk.attribution"]
         "Block I/O of the workload that ended with an error: io, `timed_out`, medium, transport, target, `no_space`, `not_supported`, resource, offline or other.";
     WORKLOAD_OPERATIONS = Workload Sum "wattrace.workload.operations" "{operation}" ["wattrace.functional_unit"]
@@ -183,7 +183,7 @@ catalog! {
     EBPF_MAP_LIMIT = Agent Gauge "wattrace.agent.ebpf.map.limit" "{entry}" ["wattrace.agent.map"]
         "Entries that a kernel map has; of the time table, those of one CPU.";
     EBPF_PROBE_MODE = Agent Gauge "wattrace.agent.ebpf.probe.mode" "1" ["wattrace.agent.program", "wattrace.agent.probe.mode", "wattrace.agent.probe.reason", "wattrace.agent.probe.level"]
-        "1 for the mode in which a probe works: btf, cgroupfs, procfs or off, and why not a better one; level: how much of threads is counted, full or lean.";
+        "1 for the mode in which a probe works: btf, cgroupfs, procfs or off, and why not a better one; level: how much of threads is counted, full or lean, and from when block I/O is timed, total or device.";
     WORKLOAD_COUNT = Agent Gauge "wattrace.agent.workload.count" "{workload}" []
         "Workloads that live.";
     SERIES_COUNT = Agent Gauge "wattrace.agent.series.count" "{series}" []

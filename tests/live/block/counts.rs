@@ -195,7 +195,10 @@ fn the_programs_are_accepted_and_name_nobody_who_did_nothing() {
     live!();
     let cgroup = cgroup();
     for mode in [BlockMode::Total, BlockMode::Device] {
-        let reading = Probe::start(mode).read();
+        let mut probe = Probe::start(mode);
+        let reading = probe.read();
+        println!("{:?}", probe.interrupted());
+        assert_eq!(probe.interrupted().len(), if mode == BlockMode::Device { 3 } else { 2 });
         assert!(reading.work.iter().all(|work| work.owner != OwnerKey::cgroup(cgroup.id)));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use wattrace::{
     probes::{
         bpf::{self, BlockMode, Machine, Programs, layout::Layouts},
-        disks,
+        disks, fdinfo,
     },
     samples::{DeviceNumber, DiskDeviceReading, DiskReading, DiskTotals, DiskWorkReading},
 };
@@ -49,6 +49,12 @@ impl Probe {
     /// Gives the rows of dead owners back.
     pub fn release(&mut self, is_dead: impl Fn(u64) -> bool) -> usize {
         self.programs.block.as_mut().unwrap().release(is_dead).len()
+    }
+
+    /// Runs that did not take place, by program, since it was running there; `None`: the kernel does not say.
+    pub fn interrupted(&self) -> Vec<(&'static str, Option<u64>)> {
+        let programs = self.programs.interruptible.iter();
+        programs.map(|(name, descriptor)| (*name, fdinfo::missed_by(Path::new("/"), *descriptor))).collect()
     }
 
     pub fn lost(&self, reason: Reason) -> u64 {

@@ -97,6 +97,11 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
     };
     let program = |program: &kernel::Program| {
         let (mode, reason) = match (&loaded, program) {
+            // Files stand in for on-CPU time alone.
+            (
+                Err((_, reason)),
+                kernel::Program::BlockComplete | kernel::Program::BlockRequeue | kernel::Program::BlockIssue,
+            ) => ("off", reason.clone()),
             (Err((mode, reason)), _) => (*mode, reason.clone()),
             (Ok(programs), kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir) => {
                 or_off(programs.cgroups.as_ref().map(|_| ()))
@@ -111,8 +116,11 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
         let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));
         let run_time = time.map(|time| (time, program.is_sampled()));
-        let is_sched = *program == kernel::Program::Sched && mode == "btf";
-        let level = if is_sched { pipeline.sources.level.name() } else { "" };
+        let level = match program {
+            kernel::Program::Sched if mode == "btf" => pipeline.sources.level.name(),
+            kernel::Program::BlockComplete if mode == "btf" => pipeline.sources.block_level().name(),
+            _ => "",
+        };
         Program { name: program.name(), mode, reason, level, run_time, runs: cost.map(|cost| cost.runs) }
     };
     kernel::PROGRAMS.iter().map(program).collect()

@@ -52,7 +52,10 @@ fn the_machine_is_the_first_line() {
             "precision": "country", "year": 2025,
         },
         "pue": { "value": 1.0, "source": "not_applied" },
-        "probes": { "sched": { "mode": "btf", "level": "full", "lost": 3, "counts": { "sched.map_full": 3 } } },
+        "probes": {
+            "sched": { "mode": "btf", "level": "full", "lost": 3, "counts": { "sched.map_full": 3 } },
+            "block": { "level": "total" },
+        },
     });
     assert_eq!(lines(&Example::new().report())[0], expected);
 }

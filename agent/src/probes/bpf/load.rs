@@ -98,6 +98,8 @@ pub struct Programs {
     pub order: Result<(), String>,
     /// Descriptors of the maps, by name: for as long as this lives.
     pub descriptors: Vec<(String, RawFd)>,
+    /// Likewise of the programs that an interrupt may start while they run, which the kernel does not do.
+    pub interruptible: Vec<(&'static str, RawFd)>,
     /// Whether threads were to be followed off the CPU.
     is_full_wanted: bool,
     /// Whether block I/O was to be counted.
@@ -199,6 +201,8 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         (Ok(_), _) => Err("requests are timed from when the kernel made them".to_owned()),
         (Err(why), _) => Err(why.clone()),
     };
+    let interruptible =
+        INTERRUPTIBLE.iter().filter_map(|name| Some((*name, program_descriptor(&ebpf, name)?))).collect();
     let me = Me { cgroup: None, ..machine.me };
     Ok(Programs {
         times,
@@ -211,6 +215,7 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         owners,
         order: Ok(()),
         descriptors,
+        interruptible,
         is_full_wanted: machine.follows_threads,
         is_block_wanted: machine.block != BlockMode::Off,
         me,
@@ -313,6 +318,14 @@ fn descriptor(map: &Map) -> Option<RawFd> {
         | Map::Stack(data) => Some(data.fd().as_fd().as_raw_fd()),
         _ => None,
     }
+}
+
+/// Programs that run with interrupts on.
+const INTERRUPTIBLE: [&str; 3] = ["block_rq_complete", "block_rq_issue", "block_rq_requeue"];
+
+/// `None` for a program that is not loaded.
+fn program_descriptor(ebpf: &Ebpf, name: &str) -> Option<RawFd> {
+    Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd())
 }
 
 /// Completions are counted from the moment they are attached to: the maps must be ready then.
