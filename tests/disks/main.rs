@@ -22,3 +22,4 @@ mod probe;
 #[expect(dead_code, reason = "shared with the live tests, which use all of it")]
 #[path = "../live/support.rs"]
 mod support;
+mod told;

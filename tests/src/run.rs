@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{BufRead, BufReader, Read},
     os::unix::{
         fs::PermissionsExt,
         process::{CommandExt, ExitStatusExt},
@@ -100,6 +100,34 @@ fn caught(mut command: Command, verb: &str, root: &Path) -> Command {
     command.arg(verb).arg("--root").arg(root);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// `once --json` that has begun to measure.
+pub struct Measuring(Child);
+
+impl Measuring {
+    /// Starts it, its output caught; measuring when this returns.
+    ///
+    /// # Errors
+    /// When it ends before.
+    pub fn start(once: &mut Command) -> Result<Self> {
+        let mut child = once.arg("--json").spawn()?;
+        let said = child.stderr.take().context("standard error is not caught")?;
+        let begins = BufReader::new(said).lines().map_while(Result::ok).any(|line| line.contains("measuring for"));
+        ensure!(begins, "it did not begin to measure");
+        Ok(Self(child))
+    }
+
+    /// The lines of the node and of the workloads; what was to be measured is over by now.
+    ///
+    /// # Errors
+    /// When it ended before, or failed.
+    pub fn lines(mut self) -> Result<Vec<Value>> {
+        ensure!(self.0.try_wait()?.is_none(), "the loads outlived the interval");
+        let output = self.0.wait_with_output()?;
+        ensure!(output.status.success(), "the program failed");
+        Ok(serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<serde_json::Result<_>>()?)
+    }
 }
 
 /// `once` for 100 ms without kernel programs. `None`: it needs rights, and the test is skipped.

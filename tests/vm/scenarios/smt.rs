@@ -1,14 +1,12 @@
 //! Hyperthreads: what a core draws when both of its threads are busy. Needs a machine of two cores with two threads each on
 //! every socket. The simulator's k, what a second thread adds, is the agent's or another.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::{fs, path::Path};
 
-use serde_json::Value;
-use wattrace_tests::{run::command, simulator::Parameter};
+use wattrace_tests::{
+    run::{Measuring, command},
+    simulator::Parameter,
+};
 
 use crate::{
     outcome::{Outcome, ZONES},
@@ -100,16 +98,12 @@ fn once_tells_how_long_cores_were_shared() {
     let Some(world) = World::new() else { return };
     assert_siblings(SIBLINGS);
     let (homes, mut loads) = placed(&HALF);
-    let mut once = command("once", Path::new("/")).args(["--json", "--interval", "15s"]).spawn().unwrap();
-    let mut said = BufReader::new(once.stderr.take().unwrap()).lines().map_while(Result::ok);
-    assert!(said.any(|line| line.contains("measuring for")), "it did not begin");
+    let once = Measuring::start(command("once", Path::new("/")).args(["--interval", "15s"])).unwrap();
     let begin = world.simulator.truth().unwrap();
     loads.iter_mut().for_each(Load::go);
     loads.iter_mut().for_each(Load::wait);
-    assert!(once.try_wait().unwrap().is_none(), "the loads outlived the interval");
     let end = world.simulator.truth().unwrap();
-    let lines = once.wait_with_output().unwrap().stdout;
-    let lines: Vec<Value> = serde_json::Deserializer::from_slice(&lines).into_iter().map(Result::unwrap).collect();
+    let lines = once.lines().unwrap();
     for (spinner, home) in HALF.iter().zip(&homes) {
         let line = lines.iter().find(|line| line["cgroup"] == home.name.as_str()).unwrap();
         let told = ["cpu_s", "cpu_shared_s"].map(|field| line[field].as_f64().unwrap());
