@@ -120,8 +120,10 @@ pub fn off_bucket(nanos: u64, minus: impl Minus) -> usize {
 fn place(nanos: u64, index: i64, buckets: usize, minus: impl Minus) -> usize {
     // Beyond zero no index is below the first.
     let at = (1 + index).cast_unsigned() & histogram::beyond(histogram::capped(nanos), ZERO, minus);
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of buckets")]
     // Hardly ever: this branch is no guess.
-    if at < buckets as u64 { at as usize } else { buckets - 1 }
+    let at = if at < buckets as u64 { at as usize } else { buckets - 1 };
+    at
 }
 
 /// A thread that was switched out, by its id. 32 bytes.
