@@ -99,11 +99,11 @@ pub struct DeviceRow {
     pub reserved: [u32; 11],
 }
 
-/// A request that its driver has.
+/// A request that its driver has, or had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Issued {
-    /// Since when, nanoseconds of the monotonic clock.
+    /// Since when, nanoseconds of the monotonic clock; 0: it has it no more.
     pub since: u64,
     /// Of which device, as [`device_number`].
     pub device: u64,

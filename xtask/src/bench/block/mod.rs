@@ -149,7 +149,9 @@ fn window(who: Who, empty: &[u8], disk: &Disk, reads: u32) -> Result<Window> {
     disk.rate(reads)?;
     let programs = attached::between(&before, &attached.runs()?);
     drop(statistics);
-    Ok(Window { rate, programs: programs.into_iter().filter(|runs| !runs.name.contains("sched")).collect() })
+    // The agent's others are there either way.
+    let is_of_block = |runs: &attached::Runs| runs.name.starts_with("block_rq") || who == Who::Empty;
+    Ok(Window { rate, programs: programs.into_iter().filter(is_of_block).collect() })
 }
 
 /// The page.

@@ -45,7 +45,7 @@ impl BlockMaps {
         self.devices.remove(&row);
         // As many fit as there are rows.
         drop(self.parts.free_slots.push(u32::try_from(row).unwrap_or(OTHER_DEVICES), 0));
-        // What its driver still had will not end.
+        // They are of its requests, which are gone with it.
         let of_it = |issued: &[u64; 2]| issued.last() == Some(&u64::from(number));
         let requests: Vec<u64> = self
             .parts
