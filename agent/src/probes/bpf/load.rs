@@ -171,15 +171,7 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
     let mut ebpf = open(loader, &plan, &btf)?;
     let descriptors = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), descriptor(map)?))).collect();
     let times = time_maps(&mut ebpf, &plan)?;
-    // Rows of histograms must be there before the first switch asks for one.
-    let threads =
-        match &plan.threads {
-            Some(_) => Ok(thread_maps(&mut ebpf, &plan)?),
-            None => Err(layouts.threads.as_ref().err().filter(|_| machine.follows_threads).map_or_else(
-                || "the level is lean: threads are not followed off the CPU".to_owned(),
-                ToString::to_string,
-            )),
-        };
+    let threads = threads(&mut ebpf, &plan, layouts)?;
     let waits = plan.threads.map_or(Ok(()), |threads| threads.queued.as_ref().map(|_| ()).map_err(ToString::to_string));
     attach(&mut ebpf, "sched_switch", &btf)?;
     visit_cpus(&times, machine)?;
@@ -238,6 +230,16 @@ impl Programs {
         let block = self.block.iter().flat_map(|block| block.fills(&self.times));
         self.times.fills().into_iter().chain(threads).chain(block).collect()
     }
+}
+
+/// Before anything is attached: rows of histograms must be there when the first switch asks for one.
+fn threads(ebpf: &mut Ebpf, plan: &Plan<'_>, layouts: &Layouts) -> Result<Result<ThreadMaps, String>, LoadError> {
+    if plan.threads.is_some() {
+        return thread_maps(ebpf, plan).map(Ok);
+    }
+    let why = layouts.threads.as_ref().err().filter(|_| plan.machine.follows_threads);
+    let lean = || "the level is lean: threads are not followed off the CPU".to_owned();
+    Ok(Err(why.map_or_else(lean, ToString::to_string)))
 }
 
 fn open(loader: EbpfLoader<'_>, plan: &Plan<'_>, btf: &Btf) -> Result<Ebpf, LoadError> {
