@@ -186,13 +186,7 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         Err(error) => Err(error.to_string()),
     };
     let block = block(&mut ebpf, &plan, layouts, &btf);
-    let owner = layouts.block.as_ref().ok().filter(|_| block.is_ok()).map(|block| block.owner.as_ref());
-    let owners = owner.map_or(Ok(()), |owner| owner.map(|_| ()).map_err(ToString::to_string));
-    let issues = match (&block, machine.block) {
-        (Ok(_), BlockMode::Device) => Ok(()),
-        (Ok(_), _) => Err("requests are timed from when the kernel made them".to_owned()),
-        (Err(why), _) => Err(why.clone()),
-    };
+    let (owners, issues) = (owners(&block, layouts), issues(&block, machine.block));
     let interruptible =
         INTERRUPTIBLE.iter().filter_map(|name| Some((*name, program_descriptor(&ebpf, name)?))).collect();
     let me = Me { cgroup: None, ..machine.me };
@@ -319,6 +313,21 @@ fn descriptor(map: &Map) -> Option<RawFd> {
         | Map::RingBuf(data)
         | Map::Stack(data) => Some(data.fd().as_fd().as_raw_fd()),
         _ => None,
+    }
+}
+
+/// Whether requests name whose they are.
+fn owners(block: &Result<BlockMaps, String>, layouts: &Layouts) -> Result<(), String> {
+    let layout = layouts.block.as_ref().ok().filter(|_| block.is_ok());
+    layout.map_or(Ok(()), |layout| layout.owner.as_ref().map(|_| ()).map_err(ToString::to_string))
+}
+
+/// Whether requests are timed from when their driver got them.
+fn issues(block: &Result<BlockMaps, String>, mode: BlockMode) -> Result<(), String> {
+    match (block, mode) {
+        (Ok(_), BlockMode::Device) => Ok(()),
+        (Ok(_), _) => Err("requests are timed from when the kernel made them".to_owned()),
+        (Err(why), _) => Err(why.clone()),
     }
 }
 
