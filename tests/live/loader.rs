@@ -119,6 +119,8 @@ struct MapInfo {
 }
 
 impl MapInfo {
+    /// `BPF_MAP_TYPE_ARRAY`
+    const ARRAY: u64 = 2;
     /// `BPF_MAP_TYPE_PERCPU_HASH`, `_ARRAY`
     const PER_CPU: [u64; 2] = [5, 6];
 
@@ -126,7 +128,18 @@ impl MapInfo {
         let here = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
         let here = here.trim().rsplit('-').next().unwrap().parse::<u64>().unwrap() + 1;
         let more = if Self::PER_CPU.contains(&self.kind) { cpus - here } else { 0 };
-        self.memlock + more * self.value.next_multiple_of(8) * self.entries
+        self.bytes() + more * self.value.next_multiple_of(8) * self.entries
+    }
+
+    /// As the kernel accounts it. From 5.11 to 6.3 it does so by a formula that has a key of 4 bytes for each entry of an array,
+    /// which has none.
+    fn bytes(&self) -> u64 {
+        const PAGE: u64 = 4096;
+        let by_formula = (self.entries * (4 + self.value).next_multiple_of(8)).next_multiple_of(PAGE);
+        if self.kind != Self::ARRAY || self.memlock != by_formula {
+            return self.memlock;
+        }
+        (self.entries * self.value.next_multiple_of(8)).next_multiple_of(PAGE)
     }
 }
 

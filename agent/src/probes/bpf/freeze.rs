@@ -6,7 +6,7 @@
 use object::{LittleEndian, Object, ObjectSection, SectionKind, read::elf::ElfFile64};
 use wattrace_common::frozen::{CONSTANT, FROZEN, Frozen, OFFSET};
 
-use super::load::LoadError;
+use super::refusal::LoadError;
 
 const INSN: usize = 8;
 /// What the loader wants its bytes aligned to.

@@ -16,8 +16,8 @@ use wattrace_common::{
 use super::{
     block::{BlockMaps, BlockParts},
     globals::Plan,
-    load::{LoadError, chain},
     mapped::Mapped,
+    refusal::{LoadError, chain},
     threads::{ThreadMaps, ThreadParts},
     times::{Maps, TimeMaps},
 };

@@ -3,7 +3,8 @@
 
 use super::{
     layout::Layouts,
-    load::{self, LoadError, Machine, Programs},
+    load::{self, Machine, Programs},
+    refusal::LoadError,
 };
 
 /// Whether CPUs of this architecture do so. Those of x86 keep stores in order, and loads.
