@@ -9,9 +9,12 @@
     reason = "a test that cannot go on fails, and it starts loads"
 )]
 
-#[expect(dead_code, reason = "shared with the live tests, which use all of it")]
+#[path = "../live/block/counts.rs"]
+mod counts;
 #[path = "../live/block/disk.rs"]
 mod disk;
+#[path = "../live/block/full.rs"]
+mod full;
 mod machine;
 mod made_up;
 mod mapped;
