@@ -9,8 +9,7 @@
     reason = "a test that cannot go on fails, and it starts loads"
 )]
 
-#[path = "../live/block/counts.rs"]
-mod counts;
+#[expect(dead_code, reason = "shared with the live tests, which use all of it")]
 #[path = "../live/block/disk.rs"]
 mod disk;
 #[path = "../live/block/full.rs"]

@@ -12,8 +12,10 @@ use std::{
     time::Duration,
 };
 
-use wattrace::{attribution::ledger::Account, pipeline::state::Saved, telemetry::lifecycle::SeriesRecord};
-use wattrace_common::threads::STATES;
+use wattrace::{
+    attribution::ledger::Account, pipeline::state::Saved, samples::disk::places, telemetry::lifecycle::SeriesRecord,
+};
+use wattrace_common::{block::FAILURES, threads::STATES};
 
 use super::received::{Key, Life, key};
 
@@ -94,6 +96,18 @@ pub(super) fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
             }
             tell("context_switches", &["voluntary"], threads.voluntary as f64);
             tell("context_switches", &["involuntary"], threads.involuntary as f64);
+        }
+        for (ownership, done) in &account.disk {
+            let totals = &done.totals;
+            let figures = [("io", totals.bytes), ("operations", totals.operations), ("unmeasured", totals.unmeasured)];
+            for (metric, figures) in figures {
+                for ((place, _), figure) in places().zip(figures).filter(|(_, figure)| *figure > 0) {
+                    tell(&format!("disk.{metric}"), &[place, ownership.name()], figure as f64);
+                }
+            }
+            for (failure, count) in FAILURES.into_iter().zip(totals.errors).filter(|(_, count)| *count > 0) {
+                tell("disk.errors", &[failure.name(), ownership.name()], count as f64);
+            }
         }
     }
     told

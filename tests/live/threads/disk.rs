@@ -70,7 +70,10 @@ fn a_reader_of_a_disk_waits_for_io() {
         let least = 0.8 * (READS * BYTES) as f64 / f64::from(RATE);
         assert!(waited >= least, "throttled to take {least} s, waited {waited} s");
     }
-    if accounting.0.is_some() {
+    if truth.io_wait > ours.wall {
+        // Seen on 6.18: a wait whose begin it did not stamp counts since boot.
+        println!("the kernel accounts for {} s of waits in {} s: its witness is no use", truth.io_wait, ours.wall);
+    } else if accounting.0.is_some() {
         // Each wait from its begin to its wake-up, in hundredths of a second.
         assert_near("delay accounting", waited, truth.io_wait, 0.02, 0.02);
     } else {

@@ -5,7 +5,7 @@ use std::fs;
 use wattrace_common::threads::State;
 
 use super::probe::{Figures, Probe, View};
-use crate::support::{Cgroup, Load, until};
+use crate::support::{Cgroup, Load, steal, until};
 
 /// The scheduler's account of some threads, all together.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +69,8 @@ impl Truth {
 pub struct Watched {
     pub figures: Figures,
     pub truth: Truth,
+    /// Seconds that a hypervisor gave to others, of all CPUs: the scheduler's account of a task may leave them out.
+    pub stolen: f64,
 }
 
 /// Watches a load from its start to its end, and while it does `meanwhile`. The load must stay.
@@ -85,6 +87,7 @@ pub fn watch_by(
     meanwhile: impl FnOnce(&mut Probe, &mut Load),
 ) -> Watched {
     let mut load = Load::born_in(cgroup, load, how);
+    let stolen = steal();
     let before = (asleep(&mut probe, cgroup), Truth::of(cgroup));
     load.tell();
     meanwhile(&mut probe, &mut load);
@@ -96,7 +99,7 @@ pub fn watch_by(
     println!("ours {figures:?}\nscheduler {truth:?}");
     load.tell();
     load.wait();
-    Watched { figures, truth }
+    Watched { figures, truth, stolen: (steal() - stolen).seconds() }
 }
 
 /// Reads when all threads of the cgroup sleep.
@@ -155,9 +158,9 @@ impl Watched {
     }
 
     /// Seconds. Time before the cgroup was entered is in the first reading of both. What else there is are single switches whose
-    /// instants are estimated, because the kernel did not report them.
+    /// instants are estimated, because the kernel did not report them, and what a hypervisor took.
     fn estimates(&self) -> f64 {
-        0.002 + 20e-6 * self.figures.missed as f64
+        0.002 + 20e-6 * self.figures.missed as f64 + self.stolen
     }
 
     #[track_caller]

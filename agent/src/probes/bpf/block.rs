@@ -93,9 +93,13 @@ impl BlockMaps {
         let mut all = Vec::new();
         let mut last = BTreeMap::new();
         for row in 0..self.parts.work.len() {
+            // Most rows are free, and a reading is not to cost as if they were not.
+            if self.parts.work.load(row, word!(WorkSums, owner)) == 0 {
+                continue;
+            }
             let sums: Sums = std::array::from_fn(|word| self.parts.work.load(row, word));
             let owner = OwnerKey(at(&sums, word!(WorkSums, owner)));
-            if owner == OwnerKey::default() || FIXED_ROWS.contains(&owner) && totals(&sums) == DiskTotals::default() {
+            if FIXED_ROWS.contains(&owner) && totals(&sums) == DiskTotals::default() {
                 continue;
             }
             last.insert(owner, sums);
@@ -138,11 +142,14 @@ impl BlockMaps {
     fn read_device(&mut self, row: usize) -> Option<DiskDeviceReading> {
         let load = |word| self.parts.devices.load(row, word);
         let number = load(word!(DeviceRow, device)).checked_sub(1).and_then(|number| u32::try_from(number).ok());
+        if number.is_none() && row != OTHER_DEVICES as usize {
+            return None;
+        }
         let times: [u64; TIMED] = std::array::from_fn(|timed| load(word!(DeviceRow, time) + timed));
         let requeues = load(word!(DeviceRow, requeues));
         let raw = raw(&self.parts.devices, row, word!(DeviceRow, counts), TIMED * DEVICE_BUCKETS);
         let is_empty = requeues == 0 && raw.iter().all(|count| *count == 0);
-        if number.is_none() && (row != OTHER_DEVICES as usize || is_empty) {
+        if number.is_none() && is_empty {
             return None;
         }
         let counts = self.devices.entry(row).or_default().take(raw);
