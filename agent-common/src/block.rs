@@ -38,11 +38,6 @@ impl Direction {
             Self::Discard => "discard",
         }
     }
-
-    /// Whether its duration is known.
-    pub const fn is_timed(self) -> bool {
-        !matches!(self, Self::Flush)
-    }
 }
 
 /// `REQ_OP_*` of a request: numbers that never changed.

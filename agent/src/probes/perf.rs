@@ -102,7 +102,8 @@ pub fn discover(root: &Path) -> Result<Perf, PerfError> {
     }
     if !groups.values().any(Group::counts_what_is_shared_out) {
         let reasons: Vec<_> = skipped.iter().map(ToString::to_string).collect();
-        return Err(if is_denied { PerfError::Denied } else { PerfError::NoPackage { reasons: reasons.join("; ") } });
+        let reasons = if reasons.is_empty() { "it lists none".to_owned() } else { reasons.join("; ") };
+        return Err(if is_denied { PerfError::Denied } else { PerfError::NoPackage { reasons } });
     }
     let mut zones: Vec<_> = groups.values().flat_map(Group::members).collect();
     zones.sort_by_key(|(at, _)| *at);
