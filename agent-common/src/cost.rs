@@ -37,7 +37,7 @@ pub struct Cost {
     pub reserved: u64,
 }
 
-/// What all programs did on one CPU: four cache lines that are written by that CPU.
+/// What all programs did on one CPU: cache lines that are written by that CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(128))]
 pub struct CpuCost {
@@ -46,12 +46,12 @@ pub struct CpuCost {
 }
 
 const _: () = assert!(size_of::<Cost>() == 32);
-const _: () = assert!(size_of::<CpuCost>() == 256);
+const _: () = assert!(size_of::<CpuCost>() == 384);
 
 impl Program {
     /// Whether each run is timed, or some.
     pub const fn is_sampled(self) -> bool {
-        matches!(self, Self::Sched | Self::BlockComplete | Self::BlockIssue)
+        matches!(self, Self::Sched | Self::BlockComplete | Self::BlockIssue | Self::TcpState)
     }
 }
 

@@ -48,3 +48,25 @@ pub const MAP_BLOCK_SLOT: &str = "BLOCK_SLOT";
 pub const MAP_BLOCK_FREE_SLOTS: &str = "BLOCK_FREE_SLOTS";
 /// When drivers got the requests they have: hash of [`crate::block::Issued`] by the request's address.
 pub const MAP_BLOCK_ISSUED: &str = "BLOCK_ISSUED";
+/// Connections by owner: array of [`crate::tcp::TcpRow`], mmap-able.
+pub const MAP_TCP_WORK: &str = "TCP_WORK";
+/// Row of [`MAP_TCP_WORK`] by owner: hash of `u32`.
+pub const MAP_TCP_ROW: &str = "TCP_ROW";
+/// Rows of [`MAP_TCP_WORK`] that are free: stack of `u32`.
+pub const MAP_TCP_FREE_ROWS: &str = "TCP_FREE_ROWS";
+/// Connections of owners without a row: hash of [`crate::tcp::TcpSums`].
+pub const MAP_TCP_MORE: &str = "TCP_MORE_WORK";
+/// Connections that are open: hash of [`crate::tcp::Birth`] by the socket's address.
+pub const MAP_TCP_SOCKETS: &str = "TCP_SOCKETS";
+/// Processes by owner: array of [`crate::process::ProcessRow`], mmap-able.
+pub const MAP_PROCESS_WORK: &str = "PROCESS_WORK";
+/// Row of [`MAP_PROCESS_WORK`] by owner: hash of `u32`.
+pub const MAP_PROCESS_ROW: &str = "PROCESS_ROW";
+/// Rows of [`MAP_PROCESS_WORK`] that are free: stack of `u32`.
+pub const MAP_PROCESS_FREE_ROWS: &str = "PROC_FREE_ROWS";
+/// Processes some of whose threads ended: hash by their id.
+pub const MAP_PROCESS_DYING: &str = "PROCESS_DYING";
+/// Events: ring buffer of what [`crate::events`] describes.
+pub const MAP_EVENTS: &str = "EVENTS";
+/// Scratch for one of them: per-CPU array.
+pub const MAP_EVENT_SCRATCH: &str = "EVENT_SCRATCH";

@@ -7,12 +7,16 @@
 pub mod block;
 pub mod cgroup;
 pub mod cost;
+pub mod events;
 pub mod frozen;
 pub mod histogram;
 pub mod layout;
 pub mod limits;
 pub mod loss;
 pub mod moves;
+pub mod owner;
 pub mod pod;
+pub mod process;
 pub mod sched;
+pub mod tcp;
 pub mod threads;

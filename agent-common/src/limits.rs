@@ -52,3 +52,21 @@ pub const BLOCK_NUMBERS: u32 = 1_024;
 /// Requests that drivers have at once, where they are timed from there: at most; the machine's queues say how many there
 /// can be.
 pub const BLOCK_REQUESTS: u32 = 8_192;
+
+/// Owners of connections with histograms: with their sums 1.2 MiB, however many CPUs there are.
+pub const TCP_ROWS: u32 = 512;
+
+/// Owners of connections beyond those: they have sums only.
+pub const TCP_MORE: u32 = 1_024;
+
+/// Connections that are open at once and were seen to begin.
+pub const TCP_SOCKETS: u32 = 65_536;
+
+/// Owners of processes: 384 KiB.
+pub const PROCESS_ROWS: u32 = 2_048;
+
+/// Processes with more than one thread, some of which ended.
+pub const PROCESS_DYING: u32 = 4_096;
+
+/// Bytes of the ring that carries events, where any are asked for. Power of two.
+pub const EVENT_RING_BYTES: u32 = 512 * 1024;

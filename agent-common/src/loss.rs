@@ -18,6 +18,14 @@ pub enum Program {
     BlockIssue = 5,
     /// `block_rq_requeue`
     BlockRequeue = 6,
+    /// `inet_sock_set_state`
+    TcpState = 7,
+    /// `sched_process_fork`
+    ProcessFork = 8,
+    /// `sched_process_exec`
+    ProcessExec = 9,
+    /// `sched_process_exit`
+    ProcessExit = 10,
 }
 
 /// Why it was lost.
@@ -26,7 +34,8 @@ pub enum Program {
 pub enum Reason {
     /// There was no room. In the overflow map: the time is in the CPU's busy word and no workload's. For one more move
     /// within a slice: the rest of the slice is the cgroup's that the task was moved to before. For the requests of one more
-    /// workload: they are nobody's. For a request that its driver got: how long it takes is not known.
+    /// workload, or its connections or processes: they are nobody's. For a request that its driver got: how long it takes is
+    /// not known. For one more open connection: at its end it counts as older than the programs.
     Full = 0,
     /// The set of the table was taken: the overflow map was used. Nothing is lost, it costs more.
     Busy = 1,
@@ -49,10 +58,14 @@ pub enum Reason {
     NoHistograms = 9,
     /// There was no room for one more device: it is with the others.
     NoDevice = 10,
+    /// A workload had sent as many events as it may: this one was not sent.
+    Limited = 11,
+    /// The ring was full: an event was not sent.
+    RingFull = 12,
 }
 
 /// Programs that count losses.
-pub const PROGRAMS: [Program; 7] = [
+pub const PROGRAMS: [Program; 11] = [
     Program::Sched,
     Program::CgroupMkdir,
     Program::CgroupRmdir,
@@ -60,9 +73,13 @@ pub const PROGRAMS: [Program; 7] = [
     Program::BlockComplete,
     Program::BlockIssue,
     Program::BlockRequeue,
+    Program::TcpState,
+    Program::ProcessFork,
+    Program::ProcessExec,
+    Program::ProcessExit,
 ];
 /// Reasons that are counted.
-pub const REASONS: [Reason; 11] = [
+pub const REASONS: [Reason; 13] = [
     Reason::Full,
     Reason::Busy,
     Reason::ClockBack,
@@ -74,11 +91,13 @@ pub const REASONS: [Reason; 11] = [
     Reason::NoThread,
     Reason::NoHistograms,
     Reason::NoDevice,
+    Reason::Limited,
+    Reason::RingFull,
 ];
 /// Counters per CPU: programs × 16, so that a reason added later moves no other.
-pub const COUNTERS_PER_CPU: u32 = 8 * STRIDE;
+pub const COUNTERS_PER_CPU: u32 = 16 * STRIDE;
 const STRIDE: u32 = 16;
-const _: () = assert!(PROGRAMS.len() <= 8 && REASONS.len() < STRIDE as usize);
+const _: () = assert!(PROGRAMS.len() <= 16 && REASONS.len() < STRIDE as usize);
 
 /// Index of a counter in one CPU's part of the loss array.
 pub const fn index(program: Program, reason: Reason) -> u32 {
@@ -96,6 +115,10 @@ impl Program {
             Self::BlockComplete => "block_rq_complete",
             Self::BlockIssue => "block_rq_issue",
             Self::BlockRequeue => "block_rq_requeue",
+            Self::TcpState => "inet_sock_set_state",
+            Self::ProcessFork => "sched_process_fork",
+            Self::ProcessExec => "sched_process_exec",
+            Self::ProcessExit => "sched_process_exit",
         }
     }
 }
@@ -115,11 +138,22 @@ impl Reason {
             Self::NoThread => "no_thread",
             Self::NoHistograms => "no_histograms",
             Self::NoDevice => "no_device",
+            Self::Limited => "limited",
+            Self::RingFull => "ring_full",
         }
     }
 
     /// Whether this count means that something is missing from the books.
     pub const fn loses(self) -> bool {
-        !matches!(self, Self::Busy | Self::Missed | Self::Overlap | Self::NoHistograms | Self::NoDevice)
+        !matches!(
+            self,
+            Self::Busy
+                | Self::Missed
+                | Self::Overlap
+                | Self::NoHistograms
+                | Self::NoDevice
+                | Self::Limited
+                | Self::RingFull
+        )
     }
 }

@@ -4,7 +4,9 @@ use crate::{
     block::{DeviceRow, WorkRow},
     cost::CpuCost,
     moves::CpuMoves,
+    process::ProcessRow,
     sched::{CpuSlot, OverflowValue, TimeSet},
+    tcp::TcpRow,
     threads::{Histograms, OffSet, ThreadSlot},
 };
 
@@ -22,4 +24,18 @@ macro_rules! pod {
         unsafe impl Pod for $name {}
     )* };
 }
-pod!(u64, CpuCost, CpuMoves, CpuSlot, TimeSet, OverflowValue, ThreadSlot, Histograms, OffSet, WorkRow, DeviceRow);
+pod!(
+    u64,
+    CpuCost,
+    CpuMoves,
+    CpuSlot,
+    TimeSet,
+    OverflowValue,
+    ThreadSlot,
+    Histograms,
+    OffSet,
+    WorkRow,
+    DeviceRow,
+    TcpRow,
+    ProcessRow
+);

@@ -14,9 +14,10 @@ use aya_ebpf::{
 };
 use wattrace_common::{
     block::{
-        DEVICE_BUCKETS, DeviceRow, Direction, FAILURES, Failure, Issued, OTHER_DEVICES, OwnerKey, PLACES, PlaceSums,
+        DEVICE_BUCKETS, DeviceRow, Direction, FAILURES, Failure, Issued, OTHER_DEVICES, PLACES, PlaceSums,
         TIMED, WORK_BUCKETS, WorkRow, WorkSums, buckets, place_of, timed,
     },
+    owner::OwnerKey,
     loss::{Program, Reason},
 };
 

@@ -114,7 +114,7 @@ pub static BLOCK_ISSUED: HashMap<u64, Issued> = HashMap::with_max_entries(BLOCK_
 #[map]
 pub static LOST: Array<u64> = Array::with_max_entries(COUNTERS_PER_CPU, BPF_F_MMAPABLE);
 
-/// What the programs cost: 128 bytes.
+/// What the programs cost: 384 bytes.
 #[map]
 pub static COSTS: Array<CpuCost> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use wattrace::samples::{DiskDeviceReading, DiskReading};
-use wattrace_common::block::{Direction, OwnerKey};
+use wattrace_common::{block::Direction, owner::OwnerKey};
 
 use crate::{
     disk::{Stats, io_stat, number_of},

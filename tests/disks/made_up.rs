@@ -4,8 +4,9 @@ use std::{fs, path::Path, process::Command};
 
 use wattrace::{probes::bpf::BlockMode, samples::DiskReading};
 use wattrace_common::{
-    block::{Direction, Failure, OTHER, OwnerKey},
+    block::{Direction, Failure, OTHER},
     histogram,
+    owner::OwnerKey,
     threads::FIRST,
 };
 

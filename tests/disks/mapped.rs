@@ -8,7 +8,7 @@ use std::{
 };
 
 use wattrace::probes::bpf::BlockMode;
-use wattrace_common::block::{Direction, OwnerKey};
+use wattrace_common::{block::Direction, owner::OwnerKey};
 
 use crate::{
     disk::{load, number_of, run_in},

@@ -3,7 +3,7 @@
 use std::fs;
 
 use wattrace::probes::bpf::BlockMode;
-use wattrace_common::block::OwnerKey;
+use wattrace_common::owner::OwnerKey;
 
 use crate::{
     disk::load,

@@ -16,7 +16,7 @@ use wattrace::{
     identity::Kind,
     pipeline::{Interval, Options, Pipeline},
     probes::{
-        bpf::{BlockMode, Machine, Me, REORDERS},
+        bpf::{BlockMode, EventPlan, Machine, Me, REORDERS},
         cgroupfs, procfs,
     },
     units::Nanos,
@@ -182,6 +182,9 @@ pub fn machine() -> Machine {
         follows_threads: false,
         block: BlockMode::Off,
         requests: 0,
+        tcp: false,
+        process: false,
+        events: EventPlan::default(),
         siblings: BTreeMap::new(),
         me: Me { cgroup: None, tgid: Some(std::process::id()) },
     }

@@ -3,9 +3,10 @@
 //! What the kernel counts lies in rows that all CPUs share: sums of 64 bits, and buckets of 32 bits that wrap and whose
 //! differences a reader adds up.
 
-use super::{Direction, FAILURES, OwnerKey, PLACES};
+use super::{Direction, FAILURES, PLACES};
 use crate::{
     histogram,
+    owner::OwnerKey,
     threads::{FIRST, WAIT_BUCKETS, WAIT_SCALE, place},
 };
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wattrace_common::block::{Owner, OwnerKey};
+use wattrace_common::owner::{Owner, OwnerKey};
 
 use super::{
     Pipeline,

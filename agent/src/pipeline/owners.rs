@@ -6,7 +6,7 @@ use std::{
 };
 
 use wattrace_common::{
-    block::OwnerKey,
+    owner::OwnerKey,
     sched::{Work, WorkKey},
 };
 

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wattrace_common::{
-    block::OwnerKey,
+    owner::OwnerKey,
     sched::{Work, WorkKey},
 };
 
@@ -19,7 +19,9 @@ use crate::{
     config::{self, BlockLevel, SchedLevel},
     probes::{
         FileError,
-        bpf::{self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, Programs, layout::Layouts},
+        bpf::{
+            self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, EventPlan, Programs, layout::Layouts,
+        },
         cgroupfs::{self, Finder},
         disks, fdinfo, lockdown, process, procfs,
         sys::HandleError,
@@ -172,6 +174,8 @@ impl Sources {
                     files,
                     threads: None,
                     disk: None,
+                    tcp: None,
+                    processes: None,
                 });
             }
         };
@@ -183,7 +187,16 @@ impl Sources {
         let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
         let is_there = |device| disks::is_there(&self.root, device);
         let disk = programs.block.as_mut().ok().map(|block| block.read(&programs.times, is_there));
-        Ok(Reading { at, cpus: self.placed(&read.cpus), times: read.times, files: None, threads, disk })
+        Ok(Reading {
+            at,
+            cpus: self.placed(&read.cpus),
+            times: read.times,
+            files: None,
+            threads,
+            disk,
+            tcp: None,
+            processes: None,
+        })
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -377,6 +390,9 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config
             BlockLevel::Device => BlockMode::Device,
         },
         requests: disks::requests(root),
+        tcp: false,
+        process: false,
+        events: EventPlan::default(),
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use wattrace_common::block::{DIRECTIONS, Direction, Failure, OTHER, OwnerKey};
+use wattrace_common::{
+    block::{DIRECTIONS, Direction, Failure, OTHER},
+    owner::OwnerKey,
+};
 
 use super::{DeviceNumber, DiskDeviceReading, DiskTotals, DiskWorkReading, Durations, Reading, usage::grown};
 

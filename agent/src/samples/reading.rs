@@ -2,13 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 use wattrace_common::{
-    block::{DIRECTIONS, FAILURES, OwnerKey, PLACES},
+    block::{DIRECTIONS, FAILURES, PLACES},
+    owner::OwnerKey,
     sched::WorkKey,
     threads::{REASONS, STATES},
 };
 
 use super::files::FilesReading;
 use crate::units::{Microjoules, Nanos, Watts};
+
+mod connections;
+mod processes;
+
+pub use connections::*;
+pub use processes::*;
 
 /// One moment on the three clocks that matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +272,10 @@ pub struct Reading {
     pub threads: Option<Vec<ThreadsReading>>,
     /// Block I/O; `None`: it is not counted.
     pub disk: Option<DiskReading>,
+    /// Connections; `None`: they are not counted.
+    pub tcp: Option<TcpReading>,
+    /// Processes, by owner; `None`: they are not counted.
+    pub processes: Option<Vec<ActorReading>>,
 }
 
 /// Block I/O that completed since the kernel program was attached.

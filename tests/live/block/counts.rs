@@ -4,8 +4,9 @@ use std::fs;
 
 use wattrace::{probes::bpf::BlockMode, samples::DiskTotals};
 use wattrace_common::{
-    block::{Direction, Failure, OTHER, OwnerKey},
+    block::{Direction, Failure, OTHER},
     loss::Reason,
+    owner::OwnerKey,
 };
 
 use super::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use wattrace::samples::DeviceNumber;
-use wattrace_common::block::OwnerKey;
+use wattrace_common::owner::OwnerKey;
 
 use crate::support::Cgroup;
 

@@ -2,9 +2,10 @@
 
 use wattrace::{probes::bpf::BlockMode, samples::DiskReading};
 use wattrace_common::{
-    block::{Direction, OwnerKey},
+    block::Direction,
     limits::{BLOCK_DEVICES, BLOCK_ROWS},
     loss::Reason,
+    owner::OwnerKey,
 };
 
 use super::{

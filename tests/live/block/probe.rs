@@ -11,8 +11,9 @@ use wattrace::{
     samples::{DeviceNumber, DiskDeviceReading, DiskReading, DiskTotals, DiskWorkReading},
 };
 use wattrace_common::{
-    block::{DIRECTIONS, Direction, OwnerKey},
+    block::{DIRECTIONS, Direction},
     loss::{Program, Reason},
+    owner::OwnerKey,
 };
 
 use crate::support::{BTF, machine};

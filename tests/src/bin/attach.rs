@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use wattrace::probes::{
-    bpf::{self, BlockMode, Machine, layout::Layouts},
+    bpf::{self, BlockMode, EventPlan, Machine, layout::Layouts},
     cgroupfs, disks, lockdown, process, topology,
 };
 
@@ -55,6 +55,9 @@ fn machine(follows_threads: bool, block: BlockMode) -> Result<Machine> {
         follows_threads,
         block,
         requests: disks::requests(root),
+        tcp: false,
+        process: false,
+        events: EventPlan::default(),
         siblings: topology.siblings(),
         me: process::expected(root, mount.as_deref(), root_cgroup),
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::{collection::vec, prelude::*};
 use wattrace_common::{
-    block::OwnerKey,
+    owner::OwnerKey,
     sched::{Work, WorkKey},
     threads::State,
 };

@@ -97,12 +97,15 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
     };
     let program = |program: &kernel::Program| {
         let (mode, reason) = match (&loaded, program) {
-            // Files stand in for on-CPU time alone.
+            // Files stand in for on-CPU time and cgroups alone.
             (
-                Err((_, reason)),
-                kernel::Program::BlockComplete | kernel::Program::BlockRequeue | kernel::Program::BlockIssue,
-            ) => ("off", reason.clone()),
-            (Err((mode, reason)), _) => (*mode, reason.clone()),
+                Err((mode, reason)),
+                kernel::Program::Sched
+                | kernel::Program::CgroupMkdir
+                | kernel::Program::CgroupRmdir
+                | kernel::Program::CgroupAttach,
+            ) => (*mode, reason.clone()),
+            (Err((_, reason)), _) => ("off", reason.clone()),
             (Ok(programs), kernel::Program::CgroupMkdir | kernel::Program::CgroupRmdir) => {
                 or_off(programs.cgroups.as_ref().map(|_| ()))
             }
@@ -112,6 +115,11 @@ fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos
                 or_off(programs.block.as_ref().map(|_| ()))
             }
             (Ok(programs), kernel::Program::BlockIssue) => or_off(programs.issues.as_ref().copied()),
+            (Ok(programs), kernel::Program::TcpState) => or_off(programs.tcp.as_ref().map(|_| ())),
+            (
+                Ok(programs),
+                kernel::Program::ProcessFork | kernel::Program::ProcessExec | kernel::Program::ProcessExit,
+            ) => or_off(programs.processes.as_ref().map(|_| ())),
         };
         let cost = costs.iter().find(|cost| cost.program == *program && mode == "btf");
         let time = cost.and_then(|cost| Some(not_less(run_times, *program, Nanos(cost.time()?))));

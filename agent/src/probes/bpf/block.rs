@@ -11,12 +11,13 @@ use std::{
 use aya::maps::{HashMap, MapData, MapError, Stack};
 use wattrace_common::{
     block::{
-        DEVICE_BUCKETS, DIRECTIONS, DeviceRow, FAILURES, FIXED_ROWS, MINOR_BITS, OTHER_DEVICES, OwnerKey, PLACES,
-        PlaceSums, TIMED, WORK_BUCKETS, WorkRow, WorkSums, timed,
+        DEVICE_BUCKETS, DIRECTIONS, DeviceRow, FAILURES, FIXED_ROWS, MINOR_BITS, OTHER_DEVICES, PLACES, PlaceSums,
+        TIMED, WORK_BUCKETS, WorkRow, WorkSums, timed,
     },
     layout,
     limits::{BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_ROWS},
     loss::{Program, Reason},
+    owner::OwnerKey,
 };
 
 use super::{

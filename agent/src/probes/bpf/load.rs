@@ -26,7 +26,10 @@ use super::{
     maps::{block_maps, take, thread_maps, time_maps},
     memlock,
     own::Me,
+    process::ProcessMaps,
     refusal::{LoadError, chain, denied_or, refused},
+    ring::EventRing,
+    tcp::TcpMaps,
     threads::ThreadMaps,
     times::TimeMaps,
     visit,
@@ -59,10 +62,32 @@ pub struct Machine {
     pub block: BlockMode,
     /// Requests that block devices can have at once.
     pub requests: u32,
+    /// Whether connections are counted.
+    pub tcp: bool,
+    /// Whether processes are counted.
+    pub process: bool,
+    /// Which events are sent.
+    pub events: EventPlan,
     /// CPUs that share their core with one other, and that other.
     pub siblings: BTreeMap<u32, u32>,
     /// What the kernel must call this process.
     pub me: Me,
+}
+
+/// Which events are sent, of those in [`wattrace_common::events`].
+#[expect(clippy::struct_excessive_bools, reason = "each kind is asked for by itself")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EventPlan {
+    /// Programs that are started.
+    pub exec: bool,
+    /// With their arguments.
+    pub args: bool,
+    /// Processes that end.
+    pub exit: bool,
+    /// Connections that end.
+    pub closed: bool,
+    /// Events of a kind that a workload may send in a window; `None`: as many as the ring takes.
+    pub rate: Option<u32>,
 }
 
 /// What is counted of block I/O.
@@ -91,6 +116,12 @@ pub struct Programs {
     pub waits: Result<(), String>,
     /// Block I/O, or why it is not counted.
     pub block: Result<BlockMaps, String>,
+    /// Connections, or why they are not counted.
+    pub tcp: Result<TcpMaps, String>,
+    /// Processes, or why they are not counted.
+    pub processes: Result<ProcessMaps, String>,
+    /// Events, or why there are none.
+    pub events: Result<EventRing, String>,
     /// Whether requests are timed from when their driver got them; if not, why.
     pub issues: Result<(), String>,
     /// Whether requests name whose they are; if not, why, and what follows.
@@ -153,6 +184,9 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         threads,
         waits,
         block,
+        tcp: Err("connections are not counted yet".to_owned()),
+        processes: Err("processes are not counted yet".to_owned()),
+        events: Err("no events are sent yet".to_owned()),
         issues,
         owners,
         order: Ok(()),

@@ -28,7 +28,7 @@ fn time(cpu: u32, key: WorkKey, time: u64) -> TimeReading {
 }
 
 fn reading(now: u64, cpus: &[CpuReading], times: &[TimeReading]) -> Reading {
-    Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec(), files: None, threads: None, disk: None }
+    Reading { at: at(now), cpus: cpus.to_vec(), times: times.to_vec(), ..Reading::default() }
 }
 
 /// Times of which nothing is shared.

@@ -260,6 +260,8 @@ impl World {
             files: None,
             threads: Some(self.slept.iter().map(slept).collect()),
             disk: Some(disk::read_as_long_as_it_ran(&self.times)),
+            tcp: None,
+            processes: None,
         }
     }
 

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wattrace_common::{
-    block::{DeviceRow, FIXED_ROWS, OTHER_DEVICES, OwnerKey, WorkSums},
+    block::{DeviceRow, FIXED_ROWS, OTHER_DEVICES, WorkSums},
+    owner::OwnerKey,
     pod::Pod,
 };
 
