@@ -133,6 +133,54 @@ pub enum Frozen {
     RequestArgument,
     /// 1 where requests are timed from when their driver got them.
     HaveIssue,
+    /// `signal` of `task_struct`: what its process has in common.
+    TaskSignal,
+    /// `mm` of `task_struct`.
+    TaskMm,
+    /// `real_parent` of `task_struct`.
+    TaskRealParent,
+    /// `sighand` of `task_struct`: none once nobody waits for it any more.
+    TaskSighand,
+    /// `exit_code` of `task_struct`.
+    TaskExitCode,
+    /// `ioac.read_bytes` of `task_struct`.
+    TaskReadBytes,
+    /// `ioac.write_bytes` of `task_struct`.
+    TaskWriteBytes,
+    /// `flags` of `signal_struct`.
+    SignalFlags,
+    /// `group_exit_code` of `signal_struct`.
+    SignalGroupExitCode,
+    /// `oom_mm` of `signal_struct`: set where the kernel chose the process to free memory.
+    SignalOomMm,
+    /// `nr_threads` of `signal_struct`: those that somebody may still wait for, or that live.
+    SignalNrThreads,
+    /// `sum_sched_runtime` of `signal_struct`: of threads that are gone.
+    SignalSumRuntime,
+    /// `ioac.read_bytes` of `signal_struct`: of threads that are gone.
+    SignalReadBytes,
+    /// `ioac.write_bytes` of `signal_struct`, likewise.
+    SignalWriteBytes,
+    /// `arg_start` of `mm_struct`.
+    MmArgStart,
+    /// `arg_end` of `mm_struct`.
+    MmArgEnd,
+    /// `filename` of `linux_binprm`.
+    BprmFilename,
+    /// 1 where processes are counted.
+    HaveProcess,
+    /// 1 where the kernel keeps account of the bytes that a task reads and writes.
+    HaveIoBytes,
+    /// 1 where kernel memory may be copied: the path of a program that is started.
+    HaveFile,
+    /// 1 where programs that are started are told.
+    SendExec,
+    /// 1 where their arguments are, too.
+    SendArgs,
+    /// 1 where processes that end are told.
+    SendExit,
+    /// Events of a kind that an owner may send in a window; 0: as many as the ring takes.
+    EventRate,
     /// 1 where other CPUs may see stores in another order. In the offset, which is then 0, of what must stay in its place: a
     /// store becomes an exchange, and an addition fetches, which nothing passes.
     InOrder,

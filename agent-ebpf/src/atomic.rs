@@ -55,6 +55,24 @@ pub unsafe fn store_in_order(word: *mut u64, value: u64) {
     }
 }
 
+/// What comes before it is before what comes after it, for other CPUs too. The word stays as it is.
+///
+/// # Safety
+/// `word` is of a map value.
+#[inline(always)]
+pub unsafe fn fence(word: *mut u64) {
+    // SAFETY: as the caller says, and as [`step_in_order`].
+    unsafe {
+        asm!(
+            "lock *(u64 *)({0} + {2}) += {1}",
+            in(reg) word,
+            inout(reg) 0_u64 => _,
+            const OFFSET + Frozen::InOrder as i16,
+            options(nostack)
+        );
+    }
+}
+
 /// One more, as one instruction that no other access passes.
 ///
 /// # Safety

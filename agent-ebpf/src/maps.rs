@@ -13,12 +13,15 @@ use wattrace_common::{
     block::{DeviceRow, Issued, WorkRow, WorkSums},
     cgroup::CgroupEvent,
     cost::CpuCost,
+    events::ExecEvent,
     limits::{
-        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, CGROUP_RING_BYTES, HISTOGRAM_ROWS,
-        MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
+        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, CGROUP_RING_BYTES, EVENT_RING_BYTES,
+        HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING as DYING, PROCESS_ROWS, THREAD_ROWS,
+        TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
     moves::CpuMoves,
+    process::{Dying, ProcessRow},
     sched::{CpuSlot, OverflowValue, TimeSet},
     threads::{Histograms, OffSet, OffThread, ThreadSlot},
 };
@@ -109,6 +112,32 @@ pub static BLOCK_FREE_SLOTS: Stack<u32> = Stack::with_max_entries(BLOCK_DEVICES,
 /// Requests that drivers have: 72 bytes each, one entry where they are not timed from there.
 #[map]
 pub static BLOCK_ISSUED: HashMap<u64, Issued> = HashMap::with_max_entries(BLOCK_REQUESTS, 0);
+
+// What follows has one entry where processes are not counted.
+
+/// Processes by owner, as those of block I/O: 384 KiB.
+#[map]
+pub static PROCESS_WORK: Array<ProcessRow> = Array::with_max_entries(PROCESS_ROWS, BPF_F_MMAPABLE);
+
+/// Row of processes by owner. The kernel takes rows from the stack, the agent gives them back.
+#[map]
+pub static PROCESS_ROW: HashMap<u64, u32> = HashMap::with_max_entries(PROCESS_ROWS, 0);
+
+/// Rows that are free.
+#[map]
+pub static PROC_FREE_ROWS: Stack<u32> = Stack::with_max_entries(PROCESS_ROWS, 0);
+
+/// Processes some of whose threads ended: 136 bytes each.
+#[map]
+pub static PROCESS_DYING: HashMap<u32, Dying> = HashMap::with_max_entries(DYING, 0);
+
+/// Events: one page where none are asked for.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_RING_BYTES, 0);
+
+/// An event with arguments is built here: 1.1 KiB per CPU.
+#[map]
+pub static EVENT_SCRATCH: PerCpuArray<ExecEvent> = PerCpuArray::with_max_entries(1, 0);
 
 /// Loss counters.
 #[map]
