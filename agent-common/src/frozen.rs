@@ -147,6 +147,8 @@ pub enum Frozen {
     TaskReadBytes,
     /// `ioac.write_bytes` of `task_struct`.
     TaskWriteBytes,
+    /// `live` of `signal_struct`: threads that did not begin to end.
+    SignalLive,
     /// `flags` of `signal_struct`.
     SignalFlags,
     /// `group_exit_code` of `signal_struct`.

@@ -99,6 +99,9 @@ pub enum Actor {
     Named,
 }
 
+/// Rows that are never given away, in the order of their numbers. The first takes what there is no room for.
+pub const FIXED_ACTORS: [ActorKey; 2] = [ActorKey::NOBODY, ActorKey::KERNEL];
+
 /// Processes of one owner. 192 bytes: what a fork, an exec or an exit adds to is in one cache line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]

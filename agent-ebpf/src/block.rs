@@ -199,7 +199,7 @@ impl Ended {
 /// The number within a mask. Of registers only: the compiler forgets the bound that it knows, and the kernel does not, and keeps
 /// the check that follows.
 #[inline(always)]
-fn bounded<const MASK: i32>(at: usize) -> usize {
+pub fn bounded<const MASK: i32>(at: usize) -> usize {
     let mut at = at;
     // SAFETY: of registers only.
     unsafe { core::arch::asm!("{0} &= {1}", inout(reg) at, const MASK) };

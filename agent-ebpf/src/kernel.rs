@@ -88,6 +88,7 @@ values! {
     TASK_EXIT_CODE = TaskExitCode,
     TASK_READ_BYTES = TaskReadBytes,
     TASK_WRITE_BYTES = TaskWriteBytes,
+    SIGNAL_LIVE = SignalLive,
     SIGNAL_FLAGS = SignalFlags,
     SIGNAL_GROUP_EXIT_CODE = SignalGroupExitCode,
     SIGNAL_OOM_MM = SignalOomMm,

@@ -11,6 +11,7 @@ mod block;
 mod cgroup;
 mod cost;
 mod events;
+mod exits;
 mod histograms;
 mod kernel;
 mod loss;

@@ -1,1 +1,217 @@
-//! Processes.
+//! `sched_process_fork` and `sched_process_exec`: processes that are made and programs that are started, by owner.
+//!
+//! Whose they are, and where an owner's figures stand, is here for `exits.rs`, too. An owner is a cgroup; processes of the root
+//! cgroup are told apart by their name, and kernel threads there are the kernel's.
+
+use core::ptr::addr_of_mut;
+
+use aya_ebpf::{
+    helpers::{
+        bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_probe_read_kernel_str_bytes, generated::bpf_probe_read_user,
+    },
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use wattrace_common::{
+    events::{ARGS_MAX, EventKind, ExecEvent, FILE_MAX, Head, Who},
+    loss::{Program, Reason},
+    process::{ActorKey, ProcessRow},
+};
+
+use crate::{
+    atomic::step,
+    cost::{self, Timer},
+    events::{may_send, send},
+    exits,
+    kernel::*,
+    loss,
+    maps::{EVENT_SCRATCH, PROC_FREE_ROWS, PROCESS_ROW, PROCESS_WORK},
+    sched::PF_KTHREAD,
+};
+
+const ONLY_NEW: u64 = 1;
+
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+    let timer = Timer::each();
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    cost::count_run(cpu, Program::ProcessFork);
+    let child = Kptr::from_arg(ctx.arg(1));
+    if is_first(child)
+        && let Some(row) = Owner::of(Kptr::from_arg(ctx.arg(0))).row(cpu, Program::ProcessFork)
+    {
+        // SAFETY: a word of a map value.
+        unsafe { step(addr_of_mut!((*row).forks)) };
+    }
+    timer.stop(cpu, Program::ProcessFork);
+    0
+}
+
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    let timer = Timer::each();
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    cost::count_run(cpu, Program::ProcessExec);
+    let task = Kptr::from_arg(ctx.arg(0));
+    if task.read::<u32, _>(&TASK_PID) != ctx.arg::<u64>(1) as u32 {
+        exits::replaced(task);
+    }
+    let owner = Owner::of(task);
+    if let Some(row) = owner.row(cpu, Program::ProcessExec) {
+        // SAFETY: a word of a map value.
+        unsafe { step(addr_of_mut!((*row).execs)) };
+        if SEND_EXEC.load() == 1 {
+            tell(&ctx, cpu, task, owner.key, row);
+        }
+    }
+    timer.stop(cpu, Program::ProcessExec);
+    0
+}
+
+/// Whether a thread is the first of its process.
+#[inline(always)]
+pub fn is_first(task: Kptr) -> bool {
+    task.read::<u32, _>(&TASK_PID) == task.read::<u32, _>(&TASK_TGID)
+}
+
+/// Whose a process is.
+#[derive(Clone, Copy)]
+pub struct Owner {
+    pub key: ActorKey,
+    /// The name, where that is the owner.
+    pub comm: [u64; 2],
+}
+
+impl Owner {
+    /// Of a task that is not released yet: it holds its first thread.
+    #[inline(always)]
+    pub fn of(task: Kptr) -> Self {
+        let id = cgroup_id(task.follow(&TASK_CGROUPS).follow(&CSS_SET_DFL_CGRP));
+        if id != root_cgroup() {
+            return Self { key: ActorKey::cgroup(id), comm: [0; 2] };
+        }
+        if task.read::<u32, _>(&TASK_FLAGS) & PF_KTHREAD != 0 {
+            return Self { key: ActorKey::KERNEL, comm: [0; 2] };
+        }
+        Self::named(task.follow(&TASK_GROUP_LEADER).comm())
+    }
+
+    #[inline(always)]
+    pub fn named(comm: [u64; 2]) -> Self {
+        Self { key: ActorKey::named(comm), comm }
+    }
+
+    /// The row of an owner; that of nobody where there is no room.
+    #[inline(always)]
+    pub fn row(&self, cpu: u32, program: Program) -> Option<*mut ProcessRow> {
+        // SAFETY: a row is a number that is only ever written once.
+        let row = match unsafe { PROCESS_ROW.get(self.key.0) } {
+            Some(row) => *row,
+            None => claim_actor(self.key.0, self.comm[0], self.comm[1]),
+        };
+        if row == NO_ROW {
+            loss::count(cpu, program, Reason::Full);
+            // The first of the rows that are never given away.
+            return PROCESS_WORK.get_ptr_mut(0);
+        }
+        PROCESS_WORK.get_ptr_mut(row)
+    }
+}
+
+/// No row is left.
+const NO_ROW: u32 = u32::MAX;
+
+/// The row of an owner that is new, taken from the stack.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn claim_actor(key: u64, comm: u64, comm_rest: u64) -> u32 {
+    let Ok(Some(row)) = PROC_FREE_ROWS.pop() else { return NO_ROW };
+    if PROCESS_ROW.insert(key, row, ONLY_NEW).is_ok() {
+        if let Some(work) = PROCESS_WORK.get_ptr_mut(row) {
+            // SAFETY: this program's own row now. The key last: the agent takes a row without one for free.
+            unsafe {
+                let words = addr_of_mut!((*work).comm).cast::<u64>();
+                words.write_volatile(comm);
+                words.add(1).write_volatile(comm_rest);
+                addr_of_mut!((*work).key).write_volatile(key);
+            }
+        }
+        return row;
+    }
+    // Another CPU was faster.
+    let _ = PROC_FREE_ROWS.push(row, 0);
+    // SAFETY: a row is a number that is only ever written once.
+    unsafe { PROCESS_ROW.get(key) }.map_or(NO_ROW, |row| *row)
+}
+
+/// Sends the event of a program that was started, if it may.
+#[inline(always)]
+fn tell(ctx: &BtfTracePointContext, cpu: u32, task: Kptr, key: ActorKey, row: *mut ProcessRow) {
+    // SAFETY: the helper has no preconditions; a part of a map value.
+    let (now, limiter) = unsafe { (bpf_ktime_get_ns(), addr_of_mut!((*row).exec_limiter)) };
+    if !may_send(limiter, now, cpu, Program::ProcessExec) {
+        return;
+    }
+    let Some(event) = EVENT_SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: this CPU's own scratch value, with preemption off; no interrupt starts a program.
+    let event = unsafe { &mut *event };
+    event.head = Head { kind: EventKind::Exec as u32, reserved: 0, at: now, key: key.0 };
+    event.who = Who {
+        start: task.read(&TASK_START_BOOTTIME),
+        tgid: task.read(&TASK_TGID),
+        parent: task.follow(&TASK_REAL_PARENT).read(&TASK_TGID),
+        comm: bytes(task.comm()),
+    };
+    event.reserved = 0;
+    event.file_len = if HAVE_FILE.load() == 1 { copy_file(ctx, &mut event.file) } else { 0 };
+    let len = if SEND_ARGS.load() == 1 {
+        copy_args(task, event)
+    } else {
+        (event.args_len, event.args_total) = (0, 0);
+        0
+    };
+    const FIXED: usize = size_of::<ExecEvent>() - ARGS_MAX;
+    // SAFETY: the event has that many bytes: the arguments are its last.
+    let bytes = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(event).cast::<u8>(), FIXED + len) };
+    send(bytes, limiter, cpu, Program::ProcessExec);
+}
+
+/// Copies the path of the program; returns its length.
+#[inline(always)]
+fn copy_file(ctx: &BtfTracePointContext, into: &mut [u8; FILE_MAX]) -> u32 {
+    let path: u64 = Kptr::from_arg(ctx.arg(2)).read(&BPRM_FILENAME);
+    // SAFETY: the helper checks the address and fails on one that cannot be read.
+    unsafe { bpf_probe_read_kernel_str_bytes(path as *const u8, into) }.map_or(0, |path| path.len() as u32)
+}
+
+/// Copies as much of the arguments as there is room for; returns their length.
+#[inline(always)]
+fn copy_args(task: Kptr, event: &mut ExecEvent) -> usize {
+    let mm = task.follow(&TASK_MM);
+    let (start, end): (u64, u64) = (mm.read(&MM_ARG_START), mm.read(&MM_ARG_END));
+    let total = if end > start { end - start } else { 0 };
+    let mut len = if total < ARGS_MAX as u64 { total } else { ARGS_MAX as u64 };
+    // SAFETY: of registers only. The compiler forgets the bound that it knows, and the kernel does not.
+    unsafe { core::arch::asm!("{0} &= 2047", inout(reg) len) };
+    if len > ARGS_MAX as u64 {
+        len = ARGS_MAX as u64;
+    }
+    // SAFETY: the helper checks the address and fails on one that cannot be read, or is not in memory.
+    let error = unsafe { bpf_probe_read_user(event.args.as_mut_ptr().cast(), len as u32, start as *const _) };
+    if error != 0 {
+        len = 0;
+    }
+    (event.args_len, event.args_total) = (len as u32, if total >> 32 == 0 { total as u32 } else { u32::MAX });
+    len as usize
+}
+
+/// A name as it travels.
+#[inline(always)]
+pub fn bytes([first, rest]: [u64; 2]) -> [u8; 16] {
+    let mut comm = [0; 16];
+    comm[..8].copy_from_slice(&first.to_ne_bytes());
+    comm[8..].copy_from_slice(&rest.to_ne_bytes());
+    comm
+}

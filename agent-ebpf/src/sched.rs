@@ -21,6 +21,7 @@ use wattrace_common::{
 use crate::{
     atomic::store_in_order,
     cost::Timer,
+    exits,
     kernel::*,
     loss,
     maps::CPUS,
@@ -29,9 +30,11 @@ use crate::{
     threads,
 };
 
-const PF_KTHREAD: u32 = 0x0020_0000;
+pub const PF_KTHREAD: u32 = 0x0020_0000;
 /// Least `prio` of a task of the fair class.
 const FAIR: i32 = 100;
+/// State of a task that leaves its CPU for good.
+pub const TASK_DEAD: u32 = 0x80;
 /// No instant.
 const UNTOLD: u64 = u64::MAX;
 
@@ -51,14 +54,27 @@ pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     unsafe { store_in_order(addr_of_mut!(slot.seq), seq + 1) };
     let sibling = sibling_busy(slot, run_queue.now);
     let left = close_slice(slot, cpu, &run_queue, sibling, prev);
+    let state = if HAVE_THREADS.load() == 1 || HAVE_PROCESS.load() == 1 { state_of(&ctx, prev) } else { 0 };
     if HAVE_THREADS.load() == 1 {
-        threads::switch_out(&ctx, slot, cpu, &left, run_queue.now, prev);
+        threads::switch_out(&ctx, slot, cpu, &left, run_queue.now, prev, state);
     }
     open_slice(slot, cpu, run_queue.now, sibling, next);
     // SAFETY: as above.
     unsafe { store_in_order(addr_of_mut!(slot.seq), seq + 2) };
+    if HAVE_PROCESS.load() == 1 && state & TASK_DEAD != 0 {
+        exits::leave(cpu, prev, left.key);
+    }
     timer.stop(cpu, Program::Sched);
     0
+}
+
+/// The state of the task that leaves.
+#[inline(always)]
+fn state_of(ctx: &BtfTracePointContext, prev: Kptr) -> u32 {
+    if SWITCH_ARGS.load() >= 4 {
+        return ctx.arg::<u64>(3) as u32;
+    }
+    if STATE_BYTES.load() == 8 { prev.read::<u64, _>(&TASK_STATE) as u32 } else { prev.read(&TASK_STATE) }
 }
 
 /// A write that stays where it is in program order.

@@ -25,19 +25,26 @@ use crate::{
     loss,
     maps::{CPUS, OVER_THREADS, THREADS},
     places::{find, forget, place_of},
-    sched::{Left, publish},
+    sched::{Left, TASK_DEAD, publish},
     slices::{NO_ROW, add, row_of},
 };
 
 const TASK_UNINTERRUPTIBLE: u32 = 0x2;
 const STOPPED_OR_TRACED: u32 = 0x4 | 0x8;
-const TASK_DEAD: u32 = 0x80;
 const TASK_NOLOAD: u32 = 0x400;
 const TASK_RTLOCK_WAIT: u32 = 0x1000;
 
 /// The task that ran leaves: what it waited for before is booked, and where it goes to begins.
 #[inline(always)]
-pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left: &Left, now: u64, prev: Kptr) {
+pub fn switch_out(
+    ctx: &BtfTracePointContext,
+    slot: &mut CpuSlot,
+    cpu: u32,
+    left: &Left,
+    now: u64,
+    prev: Kptr,
+    state: u32,
+) {
     let pid: u32 = prev.read(&TASK_PID);
     if slot.wait_state != 0 && (pid == 0 || slot.wait_key != left.key.0) {
         settle(cpu);
@@ -50,7 +57,7 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
     }
     let is_preempted = ctx.arg::<u64>(0) & 0xff != 0;
     // What is preempted on its way to sleep, or to its end, is still to run.
-    let state = if is_preempted { 0 } else { state_of(ctx, prev) };
+    let state = if is_preempted { 0 } else { state };
     if state & TASK_DEAD != 0 {
         forget(pid);
     }
@@ -81,15 +88,6 @@ pub fn switch_out(ctx: &BtfTracePointContext, slot: &mut CpuSlot, cpu: u32, left
         write_volatile(addr_of_mut!((*off).state), to as u32 + 1);
         enter(threads, to as usize, now);
     }
-}
-
-/// The state of the task that leaves, where it is not still to run.
-#[inline(always)]
-fn state_of(ctx: &BtfTracePointContext, prev: Kptr) -> u32 {
-    if SWITCH_ARGS.load() >= 4 {
-        return ctx.arg::<u64>(3) as u32;
-    }
-    if STATE_BYTES.load() == 8 { prev.read::<u64, _>(&TASK_STATE) as u32 } else { prev.read(&TASK_STATE) }
 }
 
 /// What a task waits for that is not to run.

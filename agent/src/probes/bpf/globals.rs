@@ -5,15 +5,17 @@ use wattrace_common::{
     frozen::Frozen,
     layout,
     limits::{
-        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, HISTOGRAM_ROWS, HISTOGRAM_STRIPES,
-        MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
+        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, EVENT_RING_BYTES, HISTOGRAM_ROWS,
+        HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING, PROCESS_ROWS, THREAD_ROWS,
+        TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
 };
 
 use super::{
     layout::{
-        BlockLayout, DiskLayout, ErrorLayout, HierarchyLayout, Layouts, NumberLayout, SchedLayout, ThreadsLayout,
+        BlockLayout, DiskLayout, ErrorLayout, HierarchyLayout, Layouts, NumberLayout, ProcessLayout, SchedLayout,
+        ThreadsLayout,
     },
     load::{BlockMode, Machine},
 };
@@ -28,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub(super) threads: Option<&'a ThreadsLayout>,
     /// `None`: block I/O is not counted.
     pub(super) block: Option<&'a BlockLayout>,
+    /// `None`: processes are not counted.
+    pub(super) process: Option<&'a ProcessLayout>,
     pub(super) machine: &'a Machine,
 }
 
@@ -39,7 +43,8 @@ impl<'a> Plan<'a> {
         let hierarchy = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy).or(layouts.moves.as_ref()).ok();
         let hierarchy = hierarchy.or(owner.map(|owner| &owner.hierarchy));
         let threads = layouts.threads.as_ref().ok().filter(|_| machine.follows_threads);
-        Self { sched, hierarchy, have_moves: layouts.moves.is_ok(), threads, block, machine }
+        let process = layouts.process.as_ref().ok().filter(|_| machine.process);
+        Self { sched, hierarchy, have_moves: layouts.moves.is_ok(), threads, block, process, machine }
     }
 
     /// Groups of CPUs with histograms of their own.
@@ -53,7 +58,10 @@ impl<'a> Plan<'a> {
         let mut values = self.of_tasks();
         values.extend(self.of_clock());
         values.extend(self.of_threads());
+        values.extend(self.of_state());
         values.extend(self.of_block());
+        values.extend(self.of_processes());
+        values.extend(self.of_events());
         if let Some(hierarchy) = self.hierarchy {
             values.extend([
                 (Frozen::CgroupRoot, hierarchy.cgroup_root),
@@ -119,9 +127,6 @@ impl<'a> Plan<'a> {
         let queued = threads.queued.as_ref().ok().filter(|_| self.sched.clock.is_ok());
         vec![
             (Frozen::HaveThreads, 1),
-            (Frozen::SwitchArgs, self.sched.sched_switch_args),
-            (Frozen::TaskState, threads.task_state),
-            (Frozen::StateBytes, threads.state_bytes),
             (Frozen::TaskInIowait, threads.in_iowait),
             (Frozen::InIowaitMask, threads.in_iowait_mask),
             (Frozen::HaveQueued, u32::from(queued.is_some())),
@@ -169,6 +174,68 @@ impl<'a> Plan<'a> {
         values
     }
 
+    /// What says that a task leaves its CPU for good, or what it waits for.
+    fn of_state(&self) -> Vec<(Frozen, u32)> {
+        let state = self.threads.map(|threads| threads.state).or(self.process.map(|process| process.state));
+        let Some(state) = state else { return Vec::new() };
+        vec![
+            (Frozen::SwitchArgs, self.sched.sched_switch_args),
+            (Frozen::TaskState, state.task),
+            (Frozen::StateBytes, state.bytes),
+        ]
+    }
+
+    fn of_processes(&self) -> Vec<(Frozen, u32)> {
+        let Some(process) = self.process else { return Vec::new() };
+        let mut values = vec![
+            (Frozen::HaveProcess, 1),
+            (Frozen::TaskSumExecRuntime, process.sum_exec_runtime),
+            (Frozen::TaskSignal, process.signal),
+            (Frozen::TaskSighand, process.sighand),
+            (Frozen::TaskRealParent, process.real_parent),
+            (Frozen::TaskMm, process.mm),
+            (Frozen::TaskExitCode, process.exit_code),
+            (Frozen::SignalLive, process.live),
+            (Frozen::SignalNrThreads, process.nr_threads),
+            (Frozen::SignalFlags, process.flags),
+            (Frozen::SignalGroupExitCode, process.group_exit_code),
+            (Frozen::SignalOomMm, process.oom_mm),
+            (Frozen::SignalSumRuntime, process.sum_sched_runtime),
+            (Frozen::MmArgStart, process.arg_start),
+            (Frozen::MmArgEnd, process.arg_end),
+            (Frozen::BprmFilename, process.filename),
+            (Frozen::HaveFile, u32::from(!self.machine.locked_down)),
+        ];
+        if let Some(bytes) = process.bytes {
+            values.extend([
+                (Frozen::HaveIoBytes, 1),
+                (Frozen::TaskReadBytes, bytes.read),
+                (Frozen::TaskWriteBytes, bytes.written),
+                (Frozen::SignalReadBytes, bytes.read_before),
+                (Frozen::SignalWriteBytes, bytes.written_before),
+            ]);
+        }
+        values
+    }
+
+    fn of_events(&self) -> Vec<(Frozen, u32)> {
+        let events = self.machine.events;
+        let has_processes = self.process.is_some();
+        vec![
+            (Frozen::EventRate, events.rate.unwrap_or(0)),
+            (Frozen::SendExec, u32::from(has_processes && events.exec)),
+            (Frozen::SendArgs, u32::from(has_processes && events.exec && events.args)),
+            (Frozen::SendExit, u32::from(has_processes && events.exit)),
+        ]
+    }
+
+    /// Bytes of the ring of events: a page where none are asked for.
+    fn ring(&self) -> u32 {
+        let events = self.machine.events;
+        let page = u32::try_from(rustix::param::page_size()).unwrap_or(EVENT_RING_BYTES);
+        if events.exec || events.exit || events.closed { EVENT_RING_BYTES } else { page }
+    }
+
     /// Entries of the map of requests that drivers have.
     fn requests(&self) -> u32 {
         let is_exact = self.block.is_some() && self.machine.block == BlockMode::Device;
@@ -176,11 +243,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Entries of each map whose size depends on the machine, or on what is counted.
-    pub(super) fn sizes(&self) -> [(&'static str, u32); 18] {
+    pub(super) fn sizes(&self) -> [(&'static str, u32); 22] {
         let cpus = self.machine.possible;
         let with = |entries, is_used| if is_used { entries } else { 1 };
         let threads = |entries| with(entries, self.threads.is_some());
         let block = |entries| with(entries, self.block.is_some());
+        let process = |entries| with(entries, self.process.is_some());
         [
             (layout::MAP_CPUS, cpus),
             (layout::MAP_TIMES, cpus * TIME_SETS),
@@ -200,6 +268,10 @@ impl<'a> Plan<'a> {
             (layout::MAP_BLOCK_DEVICES, block(BLOCK_DEVICES)),
             (layout::MAP_BLOCK_SLOT, block(BLOCK_NUMBERS)),
             (layout::MAP_BLOCK_ISSUED, self.requests()),
+            (layout::MAP_PROCESS_WORK, process(PROCESS_ROWS)),
+            (layout::MAP_PROCESS_ROW, process(PROCESS_ROWS)),
+            (layout::MAP_PROCESS_DYING, process(PROCESS_DYING)),
+            (layout::MAP_EVENTS, self.ring()),
         ]
     }
 }

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use super::btf::{Arg, Btf, BtfError, LookupError};
 
 mod block;
+mod process;
 #[cfg(test)]
 mod tests;
 mod threads;
 
 pub use block::{BlockLayout, DiskLayout, ErrorLayout, NumberLayout, OwnerLayout};
-pub use threads::{QueuedLayout, ThreadsLayout};
+pub use process::{BytesLayout, ProcessLayout};
+pub use threads::{QueuedLayout, StateLayout, ThreadsLayout};
 
 /// What each probe needs, or why it cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Layouts {
     pub threads: Result<ThreadsLayout, LayoutError>,
     /// Requests of block devices.
     pub block: Result<BlockLayout, LayoutError>,
+    /// Processes.
+    pub process: Result<ProcessLayout, LayoutError>,
 }
 
 /// Offsets in bytes for the `sched_switch` program.
@@ -146,6 +150,12 @@ pub enum Effect {
     /// Requests of block devices are counted by device alone.
     #[error("block I/O is counted for no workload")]
     NoBlockOwner,
+    /// Forks, execs and exits are not counted.
+    #[error("processes are not counted")]
+    ProcessOff,
+    /// No events: what is counted stays.
+    #[error("no events are sent")]
+    EventsOff,
 }
 
 /// What did not resolve.
@@ -237,6 +247,7 @@ pub fn resolve(btf: &Btf<'_>) -> Layouts {
         moves: moves(btf).map_err(off(Effect::MovesLate)),
         threads: threads::threads(btf).map_err(off(Effect::OnCpuOnly)),
         block: block::block(btf).map_err(off(Effect::BlockOff)),
+        process: process::process(btf).map_err(off(Effect::ProcessOff)),
     }
 }
 

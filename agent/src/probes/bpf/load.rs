@@ -23,7 +23,7 @@ use super::{
     freeze::freeze,
     globals::Plan,
     layout::{Effect, Layouts},
-    maps::{block_maps, take, thread_maps, time_maps},
+    maps::{block_maps, event_ring, process_maps, take, thread_maps, time_maps},
     memlock,
     own::Me,
     process::ProcessMaps,
@@ -136,6 +136,8 @@ pub struct Programs {
     is_full_wanted: bool,
     /// Whether block I/O was to be counted.
     is_block_wanted: bool,
+    /// Whether processes were to be counted.
+    is_process_wanted: bool,
     /// What the programs must call this process, whichever cgroup it is moved to.
     pub(super) me: Me,
     /// Owns the programs and their links: they end when it is dropped.
@@ -160,6 +162,8 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
     let times = time_maps(&mut ebpf, &plan)?;
     let threads = threads(&mut ebpf, &plan, layouts)?;
     let waits = plan.threads.map_or(Ok(()), |threads| threads.queued.as_ref().map(|_| ()).map_err(ToString::to_string));
+    // What threads leave behind at their last switch is counted from the first on.
+    let processes = ready(&plan, layouts).and_then(|()| process_maps(&mut ebpf).map_err(|error| error.to_string()));
     attach(&mut ebpf, "sched_switch", &btf)?;
     visit_cpus(&times, machine)?;
     let cgroups = match &layouts.cgroup {
@@ -173,6 +177,8 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         Err(error) => Err(error.to_string()),
     };
     let block = block(&mut ebpf, &plan, layouts, &btf);
+    let processes = processes.and_then(|maps| attach_processes(&mut ebpf, &btf).map(|()| maps));
+    let events = events(&mut ebpf, machine.events, &processes);
     let (owners, issues) = (owners(&block, layouts), issues(&block, machine.block));
     let interruptible =
         INTERRUPTIBLE.iter().filter_map(|name| Some((*name, program_descriptor(&ebpf, name)?))).collect();
@@ -185,8 +191,8 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         waits,
         block,
         tcp: Err("connections are not counted yet".to_owned()),
-        processes: Err("processes are not counted yet".to_owned()),
-        events: Err("no events are sent yet".to_owned()),
+        processes,
+        events,
         issues,
         owners,
         order: Ok(()),
@@ -194,6 +200,7 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         interruptible,
         is_full_wanted: machine.follows_threads,
         is_block_wanted: machine.block != BlockMode::Off,
+        is_process_wanted: machine.process,
         me,
         _ebpf: ebpf,
     })
@@ -205,14 +212,16 @@ impl Programs {
         let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
         let block = self.block.as_ref().err().filter(|_| self.is_block_wanted);
         let others = [&self.moves, &self.waits, &self.order, &self.owners].map(|result| result.as_ref().err());
-        others.into_iter().flatten().chain(threads).chain(block)
+        let processes = self.processes.as_ref().err().filter(|_| self.is_process_wanted);
+        others.into_iter().flatten().chain(threads).chain(block).chain(processes)
     }
 
     /// How full the maps are whose room may run out.
     pub fn fills(&self) -> Vec<Fill> {
         let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));
         let block = self.block.iter().flat_map(|block| block.fills(&self.times));
-        self.times.fills().into_iter().chain(threads).chain(block).collect()
+        let processes = self.processes.iter().flat_map(ProcessMaps::fills);
+        self.times.fills().into_iter().chain(threads).chain(block).chain(processes).collect()
     }
 }
 
@@ -278,6 +287,33 @@ const INTERRUPTIBLE: [&str; 3] = ["block_rq_complete", "block_rq_issue", "block_
 /// `None` for a program that is not loaded.
 fn program_descriptor(ebpf: &Ebpf, name: &str) -> Option<RawFd> {
     Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd())
+}
+
+/// Whether the kernel has what it takes to count processes.
+fn ready(plan: &Plan<'_>, layouts: &Layouts) -> Result<(), String> {
+    if plan.process.is_some() {
+        return Ok(());
+    }
+    let why = layouts.process.as_ref().err().filter(|_| plan.machine.process);
+    Err(why.map_or_else(|| "processes are not to be counted".to_owned(), ToString::to_string))
+}
+
+/// Ends first: what begins to end after that is seen to.
+fn attach_processes(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
+    let names = ["sched_process_exit", "sched_process_exec", "sched_process_fork"];
+    let mut attached = names.into_iter().map(|name| attach(ebpf, name, btf));
+    attached.try_for_each(|result| result).map_err(|error| format!("{error}: {}", Effect::ProcessOff))
+}
+
+/// The ring of events, where any are asked for that can be sent.
+fn events(ebpf: &mut Ebpf, plan: EventPlan, processes: &Result<ProcessMaps, String>) -> Result<EventRing, String> {
+    if !(plan.exec || plan.exit || plan.closed) {
+        return Err("no events are asked for".to_owned());
+    }
+    if let (false, Err(why)) = (plan.closed, processes) {
+        return Err(format!("{why}: {}", Effect::EventsOff));
+    }
+    event_ring(ebpf).map_err(|error| format!("{error}: {}", Effect::EventsOff))
 }
 
 /// Completions are counted from the moment they are attached to: the maps must be ready then.

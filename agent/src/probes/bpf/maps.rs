@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 
 use aya::{
     Ebpf,
-    maps::{HashMap, Map, MapData, PerCpuHashMap, Stack},
+    maps::{HashMap, Map, MapData, PerCpuHashMap, RingBuf, Stack},
 };
 use wattrace_common::{
     layout,
-    limits::{BLOCK_DEVICES, BLOCK_ROWS, HISTOGRAM_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
+    limits::{BLOCK_DEVICES, BLOCK_ROWS, HISTOGRAM_ROWS, PROCESS_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
     loss::COUNTERS_PER_CPU,
     pod::Pod,
 };
@@ -17,7 +17,9 @@ use super::{
     block::{BlockMaps, BlockParts},
     globals::Plan,
     mapped::Mapped,
+    process::{ProcessMaps, ProcessParts},
     refusal::{LoadError, chain},
+    ring::EventRing,
     threads::{ThreadMaps, ThreadParts},
     times::{Maps, TimeMaps},
 };
@@ -84,4 +86,22 @@ pub(super) fn block_maps(ebpf: &mut Ebpf) -> Result<BlockMaps, LoadError> {
         _data: vec![work_data, devices_data],
     };
     BlockMaps::new(parts).map_err(object)
+}
+
+pub(super) fn process_maps(ebpf: &mut Ebpf) -> Result<ProcessMaps, LoadError> {
+    let object = |error| LoadError::Object(chain(&error));
+    let (work, work_data) = mapped(ebpf, layout::MAP_PROCESS_WORK, PROCESS_ROWS)?;
+    let parts = ProcessParts {
+        work,
+        row_of: HashMap::try_from(take(ebpf, layout::MAP_PROCESS_ROW)?).map_err(object)?,
+        free_rows: Stack::try_from(take(ebpf, layout::MAP_PROCESS_FREE_ROWS)?).map_err(object)?,
+        dying: HashMap::try_from(take(ebpf, layout::MAP_PROCESS_DYING)?).map_err(object)?,
+        _data: work_data,
+    };
+    ProcessMaps::new(parts).map_err(object)
+}
+
+pub(super) fn event_ring(ebpf: &mut Ebpf) -> Result<EventRing, LoadError> {
+    let ring = RingBuf::try_from(take(ebpf, layout::MAP_EVENTS)?).map_err(|error| LoadError::Object(chain(&error)))?;
+    Ok(EventRing::new(ring))
 }

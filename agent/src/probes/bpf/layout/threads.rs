@@ -5,16 +5,23 @@ use super::{Btf, Effect, LayoutCause, LayoutError, Want, offsets};
 /// Offsets in bytes for following threads off the CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadsLayout {
-    /// `task_struct.state`, 8 bytes, or `__state`, 4 bytes (5.14 and later).
-    pub task_state: u32,
-    /// Bytes of it.
-    pub state_bytes: u32,
+    /// What a task waits for.
+    pub state: StateLayout,
     /// The byte of `task_struct` that holds the bit `in_iowait`.
     pub in_iowait: u32,
     /// That bit in it.
     pub in_iowait_mask: u32,
     /// How long a task waited for a CPU.
     pub queued: Result<QueuedLayout, LayoutError>,
+}
+
+/// Where a task's state is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateLayout {
+    /// `task_struct.state`, 8 bytes, or `__state`, 4 bytes (5.14 and later).
+    pub task: u32,
+    /// Bytes of it.
+    pub bytes: u32,
 }
 
 /// Offsets in bytes of a task's account of its waits for a CPU.
@@ -27,17 +34,19 @@ pub struct QueuedLayout {
 }
 
 pub(super) fn threads(btf: &Btf<'_>) -> Result<ThreadsLayout, LayoutCause> {
-    let (task_state, state_bytes) = match offsets(btf, "task_struct", [("__state", Want::Bytes(4))]) {
-        Ok([offset]) => (offset, 4),
-        Err(error) => match offsets(btf, "task_struct", [("state", Want::Bytes(8))]) {
-            Ok([offset]) => (offset, 8),
-            // The newer name is the one to miss.
-            Err(_) => return Err(error),
-        },
-    };
     let (in_iowait, in_iowait_mask) = btf.bit("task_struct", "in_iowait")?;
     let queued = queued(btf).map_err(|cause| LayoutError { effect: Effect::NoWaits, cause });
-    Ok(ThreadsLayout { task_state, state_bytes, in_iowait, in_iowait_mask, queued })
+    Ok(ThreadsLayout { state: state(btf)?, in_iowait, in_iowait_mask, queued })
+}
+
+pub(super) fn state(btf: &Btf<'_>) -> Result<StateLayout, LayoutCause> {
+    offsets(btf, "task_struct", [("__state", Want::Bytes(4))]).map(|[task]| StateLayout { task, bytes: 4 }).or_else(
+        // The newer name is the one to miss.
+        |error| match offsets(btf, "task_struct", [("state", Want::Bytes(8))]) {
+            Ok([task]) => Ok(StateLayout { task, bytes: 8 }),
+            Err(_) => Err(error),
+        },
+    )
 }
 
 /// Kernels without `CONFIG_SCHED_INFO` have neither.
