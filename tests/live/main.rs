@@ -17,6 +17,7 @@ mod daemon;
 mod files;
 mod loader;
 mod moves;
+mod process;
 mod reserved;
 mod sched;
 mod support;

@@ -6,9 +6,7 @@ use std::{
 };
 
 use aya::maps::{MapData, RingBuf};
-use wattrace_common::events::{
-    ARGS_MAX, ClosedEvent, EventKind, ExecEvent, ExitEvent, FILE_MAX, Head, Who,
-};
+use wattrace_common::events::{ARGS_MAX, ClosedEvent, EventKind, ExecEvent, ExitEvent, FILE_MAX, Head, Who};
 
 /// An event, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,12 +176,7 @@ mod tests {
     }
 
     fn start(kind: u32) -> Vec<u8> {
-        bytes(&[
-            &kind.to_ne_bytes(),
-            &[0; 4],
-            &11_u64.to_ne_bytes(),
-            &22_u64.to_ne_bytes(),
-        ])
+        bytes(&[&kind.to_ne_bytes(), &[0; 4], &11_u64.to_ne_bytes(), &22_u64.to_ne_bytes()])
     }
 
     fn process() -> Vec<u8> {

@@ -80,8 +80,7 @@ pub(super) fn process(btf: &Btf<'_>) -> Result<ProcessLayout, LayoutCause> {
             ("sum_sched_runtime", Want::Bytes(8)),
         ],
     )?;
-    let [arg_start, arg_end] =
-        offsets(btf, "mm_struct", [("arg_start", Want::Bytes(8)), ("arg_end", Want::Bytes(8))])?;
+    let [arg_start, arg_end] = offsets(btf, "mm_struct", [("arg_start", Want::Bytes(8)), ("arg_end", Want::Bytes(8))])?;
     let [filename] = offsets(btf, "linux_binprm", [("filename", Want::Bytes(8))])?;
     Ok(ProcessLayout {
         state: threads::state(btf)?,

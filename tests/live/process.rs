@@ -1,0 +1,7 @@
+//! Processes: what a test did itself is the truth, and what `wait4` and `cpu.stat` say of it.
+
+mod events;
+mod exits;
+mod lives;
+mod owners;
+mod probe;

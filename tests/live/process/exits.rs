@@ -1,0 +1,185 @@
+//! Ends of processes: how many, how, and what they ran.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use wattrace::{probes::bpf::EventPlan, samples::ProcessTotals};
+use wattrace_common::{
+    events::ExitEvent,
+    loss::Reason,
+    process::{EXIT_REASONS, ExitReason, SHORT_LIFE},
+};
+
+use super::{
+    lives::{Ended, Lives},
+    probe::{EXITS, Probe},
+};
+use crate::support::{Cgroup, live, until};
+
+/// A load, all of which is gone: its figures, its ends, what it said of its children, and what the kernel counted.
+struct Gone {
+    totals: ProcessTotals,
+    exits: Vec<ExitEvent>,
+    children: Vec<Ended>,
+    cpu: Duration,
+    /// What the load's first process ran in another cgroup: at least and at most.
+    before: [Duration; 2],
+    first: u32,
+}
+
+fn run(events: EventPlan, follows_threads: bool, what: &[&str]) -> Gone {
+    let cgroup = Cgroup::new();
+    let mut probe = Probe::with(events, follows_threads);
+    let mut lives = Lives::new(&cgroup, what);
+    lives.go();
+    let (children, before) = (lives.ended(), lives.before);
+    let first = lives.end();
+    // Who waits for a process is told before that has left its CPU.
+    let count = |totals: &ProcessTotals| totals.exits.iter().sum::<u64>();
+    until("all ends are counted", || {
+        let totals = probe.of(&cgroup);
+        assert!(count(&totals) <= totals.forks + 1, "more ended than there were: {totals:?}");
+        count(&totals) == totals.forks + 1
+    });
+    let exits = if events.exit { probe.exits(&cgroup) } else { Vec::new() };
+    let totals = probe.of(&cgroup);
+    println!("{totals:?}, {} told", exits.len());
+    assert_eq!([Reason::Full, Reason::Limited, Reason::RingFull].map(|reason| probe.lost(reason)), [0; 3]);
+    let cpu = cgroup.cpu();
+    cgroup.remove();
+    Gone { totals, exits, children, cpu, before, first }
+}
+
+impl Gone {
+    /// The kernel's account of the cgroup has all that ran in it, in whole microseconds.
+    fn assert_cpu(&self) {
+        let all = Duration::from_nanos(self.totals.exited_cpu.0);
+        let [most, least] = self.before.map(|before| all - before);
+        println!("cpu: {least:?} to {most:?}, cpu.stat {:?}", self.cpu);
+        let rounded = Duration::from_micros(1);
+        assert!(self.cpu + rounded >= least && self.cpu <= most + rounded);
+    }
+
+    /// One end for each process, as `wait4` told it, and all figures from them.
+    fn assert_exits(&self) {
+        let mut by_pid: BTreeMap<u32, Vec<&ExitEvent>> = BTreeMap::new();
+        for exit in &self.exits {
+            by_pid.entry(exit.who.tgid).or_default().push(exit);
+        }
+        for child in &self.children {
+            let [exit] = by_pid.remove(&child.pid).unwrap_or_default()[..] else { panic!("{child:?} has not one end") };
+            let reason = ExitReason::of_status(child.status, false);
+            assert_eq!((exit.status, exit.reason), (child.status, reason as u32), "{child:?}");
+            let ours = Duration::from_nanos(exit.cpu);
+            // `wait4` adds what a child's own children ran.
+            let is_alone = child.name != "vfork";
+            assert!(!is_alone || ours + Duration::from_micros(2) >= child.cpu, "{child:?} ran {ours:?} only");
+        }
+        let sum: u64 = self.exits.iter().map(|exit| exit.cpu).sum();
+        assert_eq!(sum, self.totals.exited_cpu.0);
+        let of_reason =
+            |reason: ExitReason| self.exits.iter().filter(|exit| exit.reason == reason as u32).count() as u64;
+        assert_eq!(EXIT_REASONS.map(of_reason), self.totals.exits);
+    }
+}
+
+/// Ends by what the load said of its children, and its own.
+fn reasons(children: &[Ended]) -> [u64; EXIT_REASONS.len()] {
+    let mut reasons = [1, 0, 0, 0];
+    for child in children {
+        reasons[ExitReason::of_status(child.status, false) as usize] += 1;
+    }
+    reasons
+}
+
+#[test]
+fn a_thousand_children_end_as_wait_says() {
+    live!();
+    for (events, follows_threads) in [(EventPlan::default(), false), (EXITS, true)] {
+        let gone = run(events, follows_threads, &["mix", "1000"]);
+        assert_eq!(gone.children.len(), 1_000);
+        // The load itself came into the cgroup as it was.
+        assert_eq!((gone.totals.forks, gone.totals.execs), (1_000, 200));
+        assert_eq!(gone.totals.exits, [251, 250, 500, 0]);
+        assert_eq!(gone.totals.exits, reasons(&gone.children));
+        // Two slept for longer, and the load waited for them.
+        assert_eq!(gone.totals.short_lived, 998);
+        let waited: Duration = gone.children.iter().map(|child| child.cpu).sum();
+        println!("children by wait4: {waited:?}");
+        gone.assert_cpu();
+        if events.exit {
+            gone.assert_exits();
+            assert!(gone.exits.iter().all(|exit| exit.who.parent == gone.first || exit.who.tgid == gone.first));
+        }
+    }
+}
+
+/// How many processes a shape makes.
+const SHAPES: [(&str, u64); 9] = [
+    ("leader-first", 1),
+    ("together", 1),
+    ("killed", 1),
+    ("at-once", 1),
+    ("churn", 1),
+    ("exec-thread", 1),
+    ("exec-then-first", 1),
+    ("vfork", 2),
+    ("end", 1),
+];
+
+#[test]
+fn a_process_ends_once_with_its_last_thread() {
+    live!();
+    const EACH: u64 = 20;
+    for (events, follows_threads) in [(EventPlan::default(), true), (EXITS, false)] {
+        let names = SHAPES.iter().take(8).map(|(name, _)| *name);
+        let load: Vec<&str> = ["shapes", "20"].into_iter().chain(names).collect();
+        let gone = run(events, follows_threads, &load);
+        let processes: u64 = SHAPES.iter().take(8).map(|(_, processes)| processes * EACH).sum();
+        assert_eq!(gone.totals.forks, processes);
+        // Each shape is a program; three start one more.
+        assert_eq!(gone.totals.execs, (8 + 3) * EACH);
+        gone.assert_cpu();
+        if events.exit {
+            gone.assert_exits();
+        } else {
+            let mut expected = reasons(&gone.children);
+            // The children of those that forked.
+            expected[ExitReason::Error as usize] += EACH;
+            assert_eq!(gone.totals.exits, expected);
+        }
+    }
+}
+
+#[test]
+fn threads_that_end_at_once_are_one_end() {
+    live!();
+    let gone = run(EXITS, false, &["shapes", "500", "at-once"]);
+    assert_eq!((gone.totals.forks, gone.exits.len()), (500, 501));
+    gone.assert_exits();
+    gone.assert_cpu();
+}
+
+#[test]
+fn an_end_names_its_process() {
+    live!();
+    let cgroup = Cgroup::new();
+    let mut probe = Probe::start(EXITS);
+    let mut lives = Lives::new(&cgroup, &["many", "3", "/bin/sleep", "0.01"]);
+    let start = std::fs::read_to_string(format!("/proc/{}/stat", lives.child.id())).unwrap();
+    let ticks: u64 = start.rsplit(' ').nth(52 - 22).unwrap().parse().unwrap();
+    lives.go();
+    let children = lives.ended();
+    let first = lives.end();
+    until("all ends are told", || probe.exits(&cgroup).len() == 4);
+    let exits = probe.exits(&cgroup);
+    for (exit, child) in exits.iter().zip(&children) {
+        assert_eq!((exit.who.tgid, exit.who.parent), (child.pid, first));
+        assert_eq!(exit.who.comm, *b"sleep\0\0\0\0\0\0\0\0\0\0\0");
+        assert!(exit.head.at > 0 && exit.reason == ExitReason::Normal as u32);
+    }
+    let load = exits.last().unwrap();
+    assert_eq!((load.who.tgid, load.who.start / 10_000_000), (first, ticks));
+    assert_eq!((load.who.parent, load.who.comm), (std::process::id(), *b"lives\0\0\0\0\0\0\0\0\0\0\0"));
+    assert!(exits.windows(2).all(|pair| pair[0].head.at < pair[1].head.at && pair[0].who.start > load.who.start));
+    const { assert!(SHORT_LIFE == 1_000_000_000) };
+}
