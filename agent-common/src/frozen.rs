@@ -133,6 +133,58 @@ pub enum Frozen {
     RequestArgument,
     /// 1 where requests are timed from when their driver got them.
     HaveIssue,
+    /// `sk_protocol` of `sock`.
+    SockProtocol,
+    /// `skc_family` of `sock`.
+    SockFamily,
+    /// `sk_err` of `sock`.
+    SockErr,
+    /// `skc_flags` of `sock`.
+    SockFlags,
+    /// Bit of [`Frozen::SockFlags`], as a mask: the other side sends no more.
+    SockDone,
+    /// `skc_daddr` of `sock`.
+    SockPeer,
+    /// `skc_dport` of `sock`.
+    SockPeerPort,
+    /// `skc_rcv_saddr` of `sock`.
+    SockLocal,
+    /// `skc_v6_daddr` of `sock`: its first half.
+    SockV6Peer,
+    /// The third quarter of [`Frozen::SockV6Peer`].
+    SockV6PeerThird,
+    /// Its second half.
+    SockV6PeerRest,
+    /// `skc_v6_rcv_saddr` of `sock`: its first half.
+    SockV6Local,
+    /// The second half of [`Frozen::SockV6Local`].
+    SockV6LocalRest,
+    /// `skc_net.net` of `sock`.
+    SockNet,
+    /// `ns.inum` of `net`.
+    NetNumber,
+    /// The agent's own network namespace; 0: it is not known.
+    OwnNetwork,
+    /// `sk_cgrp_data` of `sock`: the pointer to its cgroup.
+    SockCgroup,
+    /// 1 where a socket names a cgroup.
+    HaveSockOwner,
+    /// 1 where flags are mixed into that pointer.
+    IsSockCgroupTagged,
+    /// `inet_sport` of `tcp_sock`.
+    InetSport,
+    /// `bytes_sent` of `tcp_sock`.
+    TcpBytesSent,
+    /// `bytes_retrans` of `tcp_sock`.
+    TcpBytesRetrans,
+    /// `bytes_received` of `tcp_sock`.
+    TcpBytesReceived,
+    /// `total_retrans` of `tcp_sock`.
+    TcpTotalRetrans,
+    /// `srtt_us` of `tcp_sock`.
+    TcpSrtt,
+    /// 1 where events of connections that ended are sent.
+    SendClosed,
     /// `signal` of `task_struct`: what its process has in common.
     TaskSignal,
     /// `mm` of `task_struct`.

@@ -60,7 +60,7 @@ pub const TCP_ROWS: u32 = 512;
 pub const TCP_MORE: u32 = 1_024;
 
 /// Connections that are open at once and were seen to begin.
-pub const TCP_SOCKETS: u32 = 65_536;
+pub const TCP_OPEN: u32 = 65_536;
 
 /// Owners of processes: 384 KiB.
 pub const PROCESS_ROWS: u32 = 2_048;

@@ -27,6 +27,9 @@ impl OwnerKey {
     }
 }
 
+/// Rows that [`OwnerKey::NOBODY`] and [`OwnerKey::V1`] always have.
+pub const FIXED_ROWS: [OwnerKey; 2] = [OwnerKey::NOBODY, OwnerKey::V1];
+
 /// [`OwnerKey`], taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {

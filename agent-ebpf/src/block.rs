@@ -14,11 +14,11 @@ use aya_ebpf::{
 };
 use wattrace_common::{
     block::{
-        DEVICE_BUCKETS, DeviceRow, Direction, FAILURES, Failure, Issued, OTHER_DEVICES, PLACES, PlaceSums,
-        TIMED, WORK_BUCKETS, WorkRow, WorkSums, buckets, place_of, timed,
+        DEVICE_BUCKETS, DeviceRow, Direction, FAILURES, Failure, Issued, OTHER_DEVICES, PLACES, PlaceSums, TIMED,
+        WORK_BUCKETS, WorkRow, WorkSums, buckets, place_of, timed,
     },
-    owner::OwnerKey,
     loss::{Program, Reason},
+    owner::OwnerKey,
 };
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         BLOCK_DEVICE, BLOCK_FREE_ROWS, BLOCK_FREE_SLOTS, BLOCK_ISSUED, BLOCK_MORE_WORK, BLOCK_ROW, BLOCK_SLOT,
         BLOCK_WORK,
     },
+    rows::{self, NO_ROW},
 };
 
 /// `REQ_OP_MASK`
@@ -274,10 +275,9 @@ fn device_of(request: Kptr) -> u32 {
 /// The sums of an owner, and its row where it has one.
 #[inline(always)]
 fn work_of(cpu: u32, owner: OwnerKey) -> (Option<*mut WorkSums>, Option<*mut WorkRow>) {
-    // SAFETY: a row is a number that is only ever written once.
-    let row = match unsafe { BLOCK_ROW.get(owner.0) } {
-        Some(row) => *row,
-        None => claim_row(cpu, owner.0),
+    let row = match rows::find(&BLOCK_ROW, owner.0) {
+        NO_ROW => claim_row(cpu, owner.0),
+        row => row,
     };
     if let Some(row) = BLOCK_WORK.get_ptr_mut(row) {
         // SAFETY: a map value.
@@ -286,29 +286,21 @@ fn work_of(cpu: u32, owner: OwnerKey) -> (Option<*mut WorkSums>, Option<*mut Wor
     (BLOCK_MORE_WORK.get_ptr_mut(owner.0), None)
 }
 
-/// No row: the owner's sums are in the other map.
-const NO_ROW: u32 = u32::MAX;
-
-/// The row of an owner that is new, taken from the stack; [`NO_ROW`] where none is left, and nobody's where there is no room for
-/// more sums either.
+/// The row of an owner that is new; [`NO_ROW`] where none is left and its sums are in the other map, and nobody's where there is no
+/// room for more sums either.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn claim_row(cpu: u32, owner: u64) -> u32 {
     if BLOCK_MORE_WORK.get_ptr_mut(owner).is_some() {
         return NO_ROW;
     }
-    let Ok(Some(row)) = BLOCK_FREE_ROWS.pop() else { return claim_sums(cpu, owner) };
-    if BLOCK_ROW.insert(owner, row, ONLY_NEW).is_ok() {
+    let row = rows::claim(&BLOCK_ROW, &BLOCK_FREE_ROWS, owner, |row| {
         if let Some(work) = BLOCK_WORK.get_ptr_mut(row) {
             // SAFETY: this program's own row now.
             unsafe { addr_of_mut!((*work).sums.owner).write_volatile(owner) };
         }
-        return row;
-    }
-    // Another CPU was faster.
-    let _ = BLOCK_FREE_ROWS.push(row, 0);
-    // SAFETY: a row is a number that is only ever written once.
-    unsafe { BLOCK_ROW.get(owner) }.map_or(NO_ROW, |row| *row)
+    });
+    if row == NO_ROW { claim_sums(cpu, owner) } else { row }
 }
 
 #[inline(always)]

@@ -11,12 +11,7 @@ use wattrace_common::{
     loss::{Program, Reason},
 };
 
-use crate::{
-    atomic::step,
-    kernel::EVENT_RATE,
-    loss,
-    maps::EVENTS,
-};
+use crate::{atomic::step, kernel::EVENT_RATE, loss, maps::EVENTS};
 
 /// `BPF_RB_NO_WAKEUP`
 const NO_WAKEUP: u64 = 1;

@@ -31,7 +31,7 @@ pub extern "C" fn count_durations(cpu: u64, rows: u64, state: u64, off: u64, wai
 
 /// See [`wattrace_common::histogram::Minus`].
 #[inline(always)]
-fn minus(from: u64, less: u64) -> u64 {
+pub fn minus(from: u64, less: u64) -> u64 {
     let mut value = from;
     // SAFETY: of registers only.
     unsafe { core::arch::asm!("{0} -= {1}", inout(reg) value, in(reg) less, options(pure, nomem, nostack)) };

@@ -81,6 +81,32 @@ values! {
     OFFLINE_STATUS = OfflineStatus,
     REQUEST_ARGUMENT = RequestArgument,
     HAVE_ISSUE = HaveIssue,
+    SOCK_PROTOCOL = SockProtocol,
+    SOCK_FAMILY = SockFamily,
+    SOCK_ERR = SockErr,
+    SOCK_FLAGS = SockFlags,
+    SOCK_DONE = SockDone,
+    SOCK_PEER = SockPeer,
+    SOCK_PEER_PORT = SockPeerPort,
+    SOCK_LOCAL = SockLocal,
+    SOCK_V6_PEER = SockV6Peer,
+    SOCK_V6_PEER_THIRD = SockV6PeerThird,
+    SOCK_V6_PEER_REST = SockV6PeerRest,
+    SOCK_V6_LOCAL = SockV6Local,
+    SOCK_V6_LOCAL_REST = SockV6LocalRest,
+    SOCK_NET = SockNet,
+    NET_NUMBER = NetNumber,
+    OWN_NETWORK = OwnNetwork,
+    SOCK_CGROUP = SockCgroup,
+    HAVE_SOCK_OWNER = HaveSockOwner,
+    IS_SOCK_CGROUP_TAGGED = IsSockCgroupTagged,
+    INET_SPORT = InetSport,
+    TCP_BYTES_SENT = TcpBytesSent,
+    TCP_BYTES_RETRANS = TcpBytesRetrans,
+    TCP_BYTES_RECEIVED = TcpBytesReceived,
+    TCP_TOTAL_RETRANS = TcpTotalRetrans,
+    TCP_SRTT = TcpSrtt,
+    SEND_CLOSED = SendClosed,
     TASK_SIGNAL = TaskSignal,
     TASK_MM = TaskMm,
     TASK_REAL_PARENT = TaskRealParent,
@@ -218,7 +244,7 @@ macro_rules! fields {
     )* };
 }
 
-fields!(u8: "u8", u8::MAX as u64; u32: "u32", u32::MAX as u64; i32: "u32", u32::MAX as u64; u64: "u64", u64::MAX);
+fields!(u8: "u8", u8::MAX as u64; u16: "u16", u16::MAX as u64; u32: "u32", u32::MAX as u64; i32: "u32", u32::MAX as u64; u64: "u64", u64::MAX);
 
 /// Id of the kernfs node of a cgroup.
 #[inline(always)]

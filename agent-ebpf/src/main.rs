@@ -1,7 +1,7 @@
 //! The kernel side: one file per probe, one for the maps, one for reading kernel memory.
 //!
 //! Nothing here decides what a number means. Programs aggregate into maps; the only events that
-//! travel are births and deaths of cgroups.
+//! travel are births and deaths of cgroups, and those that were asked for.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -9,6 +9,7 @@
 mod atomic;
 mod block;
 mod cgroup;
+mod closed;
 mod cost;
 mod events;
 mod exits;
@@ -19,8 +20,10 @@ mod maps;
 mod moves;
 mod places;
 mod process;
+mod rows;
 mod sched;
 mod slices;
+mod tcp;
 mod threads;
 
 /// The verifier refuses programs that could panic, so this is never reached.

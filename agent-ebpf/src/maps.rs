@@ -5,7 +5,7 @@
 //! the agent reads them with loads, without system calls and without rights once mapped.
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     macros::map,
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
@@ -16,13 +16,14 @@ use wattrace_common::{
     events::ExecEvent,
     limits::{
         BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, CGROUP_RING_BYTES, EVENT_RING_BYTES,
-        HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING as DYING, PROCESS_ROWS, THREAD_ROWS,
-        TIME_ROWS, TIME_SETS,
+        HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING as DYING, PROCESS_ROWS, TCP_MORE,
+        TCP_OPEN, TCP_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
     moves::CpuMoves,
     process::{Dying, ProcessRow},
     sched::{CpuSlot, OverflowValue, TimeSet},
+    tcp::{Birth, TcpRow, TcpSums},
     threads::{Histograms, OffSet, OffThread, ThreadSlot},
 };
 
@@ -138,6 +139,32 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_RING_BYTES, 0);
 /// An event with arguments is built here: 1.1 KiB per CPU.
 #[map]
 pub static EVENT_SCRATCH: PerCpuArray<ExecEvent> = PerCpuArray::with_max_entries(1, 0);
+
+// What follows has one entry where connections are not counted.
+
+/// Connections by owner: 1.2 MiB.
+#[map]
+pub static TCP_WORK: Array<TcpRow> = Array::with_max_entries(TCP_ROWS, BPF_F_MMAPABLE);
+
+/// Row of connections by owner. The kernel takes rows from the stack, the agent gives them back.
+#[map]
+pub static TCP_ROW: HashMap<u64, u32> = HashMap::with_max_entries(TCP_ROWS, 0);
+
+/// Rows that are free.
+#[map]
+pub static TCP_FREE_ROWS: Stack<u32> = Stack::with_max_entries(TCP_ROWS, 0);
+
+/// Connections of owners that there was no row for: 512 KiB.
+#[map]
+pub static TCP_MORE_WORK: HashMap<u64, TcpSums> = HashMap::with_max_entries(TCP_MORE, 0);
+
+/// What such an owner begins with, which the stack has no room for.
+#[map]
+pub static TCP_EMPTY: Array<TcpSums> = Array::with_max_entries(1, 0);
+
+/// Connections that are open, or on their way to be, by the socket's address: some 100 bytes each, and 1 MiB to find them.
+#[map]
+pub static TCP_SOCKETS: HashMap<u64, Birth> = HashMap::with_max_entries(TCP_OPEN, BPF_F_NO_PREALLOC);
 
 /// Loss counters.
 #[map]

@@ -26,10 +26,9 @@ use crate::{
     kernel::*,
     loss,
     maps::{EVENT_SCRATCH, PROC_FREE_ROWS, PROCESS_ROW, PROCESS_WORK},
+    rows::{self, NO_ROW},
     sched::PF_KTHREAD,
 };
-
-const ONLY_NEW: u64 = 1;
 
 #[btf_tracepoint(function = "sched_process_fork")]
 pub fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
@@ -106,10 +105,9 @@ impl Owner {
     /// The row of an owner; that of nobody where there is no room.
     #[inline(always)]
     pub fn row(&self, cpu: u32, program: Program) -> Option<*mut ProcessRow> {
-        // SAFETY: a row is a number that is only ever written once.
-        let row = match unsafe { PROCESS_ROW.get(self.key.0) } {
-            Some(row) => *row,
-            None => claim_actor(self.key.0, self.comm[0], self.comm[1]),
+        let row = match rows::find(&PROCESS_ROW, self.key.0) {
+            NO_ROW => claim_actor(self.key.0, self.comm[0], self.comm[1]),
+            row => row,
         };
         if row == NO_ROW {
             loss::count(cpu, program, Reason::Full);
@@ -120,15 +118,11 @@ impl Owner {
     }
 }
 
-/// No row is left.
-const NO_ROW: u32 = u32::MAX;
-
-/// The row of an owner that is new, taken from the stack.
+/// The row of an owner that is new; [`NO_ROW`] where none is left.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn claim_actor(key: u64, comm: u64, comm_rest: u64) -> u32 {
-    let Ok(Some(row)) = PROC_FREE_ROWS.pop() else { return NO_ROW };
-    if PROCESS_ROW.insert(key, row, ONLY_NEW).is_ok() {
+    rows::claim(&PROCESS_ROW, &PROC_FREE_ROWS, key, |row| {
         if let Some(work) = PROCESS_WORK.get_ptr_mut(row) {
             // SAFETY: this program's own row now. The key last: the agent takes a row without one for free.
             unsafe {
@@ -138,12 +132,7 @@ pub extern "C" fn claim_actor(key: u64, comm: u64, comm_rest: u64) -> u32 {
                 addr_of_mut!((*work).key).write_volatile(key);
             }
         }
-        return row;
-    }
-    // Another CPU was faster.
-    let _ = PROC_FREE_ROWS.push(row, 0);
-    // SAFETY: a row is a number that is only ever written once.
-    unsafe { PROCESS_ROW.get(key) }.map_or(NO_ROW, |row| *row)
+    })
 }
 
 /// Sends the event of a program that was started, if it may.

@@ -183,6 +183,7 @@ pub fn machine() -> Machine {
         block: BlockMode::Off,
         requests: 0,
         tcp: false,
+        network: 0,
         process: false,
         events: EventPlan::default(),
         siblings: BTreeMap::new(),

@@ -6,7 +6,6 @@
 use super::{Direction, FAILURES, PLACES};
 use crate::{
     histogram,
-    owner::OwnerKey,
     threads::{FIRST, WAIT_BUCKETS, WAIT_SCALE, place},
 };
 
@@ -66,7 +65,7 @@ pub struct WorkSums {
     pub places: [PlaceSums; PLACES],
     /// Completions with an error, by [`Failure`].
     pub errors: [u64; FAILURES.len()],
-    /// [`OwnerKey`]; 0 = the row is free.
+    /// [`crate::owner::OwnerKey`]; 0 = the row is free.
     pub owner: u64,
     /// Zero.
     pub reserved: u64,
@@ -112,9 +111,6 @@ pub struct Issued {
 
 /// Row of all devices that have none of their own.
 pub const OTHER_DEVICES: u32 = 0;
-
-/// Rows that [`OwnerKey::NOBODY`] and [`OwnerKey::V1`] always have.
-pub const FIXED_ROWS: [OwnerKey; 2] = [OwnerKey::NOBODY, OwnerKey::V1];
 
 /// Bits of a minor number in the kernel's device numbers.
 pub const MINOR_BITS: u32 = 20;

@@ -391,6 +391,7 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config
         },
         requests: disks::requests(root),
         tcp: false,
+        network: process::network(root),
         process: false,
         events: EventPlan::default(),
         me: process::expected(root, cgroups, root_cgroup),

@@ -114,6 +114,13 @@ pub fn host_name() -> Option<String> {
     (!name.is_empty() && name != "(none)").then_some(name)
 }
 
+/// Number of the network namespace of this process; 0: it cannot be told.
+pub fn network(root: &Path) -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    let namespace = fs::metadata(root.join("proc/self/ns/net"));
+    namespace.ok().and_then(|namespace| u32::try_from(namespace.ino()).ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

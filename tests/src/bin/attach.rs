@@ -56,6 +56,7 @@ fn machine(follows_threads: bool, block: BlockMode) -> Result<Machine> {
         block,
         requests: disks::requests(root),
         tcp: false,
+        network: 0,
         process: false,
         events: EventPlan::default(),
         siblings: topology.siblings(),

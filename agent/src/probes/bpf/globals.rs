@@ -6,8 +6,8 @@ use wattrace_common::{
     layout,
     limits::{
         BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, EVENT_RING_BYTES, HISTOGRAM_ROWS,
-        HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING, PROCESS_ROWS, THREAD_ROWS,
-        TIME_ROWS, TIME_SETS,
+        HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING, PROCESS_ROWS, TCP_MORE, TCP_OPEN,
+        TCP_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
 };
@@ -15,7 +15,7 @@ use wattrace_common::{
 use super::{
     layout::{
         BlockLayout, DiskLayout, ErrorLayout, HierarchyLayout, Layouts, NumberLayout, ProcessLayout, SchedLayout,
-        ThreadsLayout,
+        TcpLayout, ThreadsLayout,
     },
     load::{BlockMode, Machine},
 };
@@ -30,6 +30,8 @@ pub(super) struct Plan<'a> {
     pub(super) threads: Option<&'a ThreadsLayout>,
     /// `None`: block I/O is not counted.
     pub(super) block: Option<&'a BlockLayout>,
+    /// `None`: connections are not counted.
+    pub(super) tcp: Option<&'a TcpLayout>,
     /// `None`: processes are not counted.
     pub(super) process: Option<&'a ProcessLayout>,
     pub(super) machine: &'a Machine,
@@ -41,10 +43,13 @@ impl<'a> Plan<'a> {
         let block = layouts.block.as_ref().ok().filter(|_| machine.block != BlockMode::Off);
         let owner = block.and_then(|block| block.owner.as_ref().ok());
         let hierarchy = layouts.cgroup.as_ref().map(|cgroup| &cgroup.hierarchy).or(layouts.moves.as_ref()).ok();
+        let tcp = layouts.tcp.as_ref().ok().filter(|_| machine.tcp);
+        let sock_owner = tcp.and_then(|tcp| tcp.owner.as_ref().ok());
         let hierarchy = hierarchy.or(owner.map(|owner| &owner.hierarchy));
+        let hierarchy = hierarchy.or(sock_owner.map(|owner| &owner.hierarchy));
         let threads = layouts.threads.as_ref().ok().filter(|_| machine.follows_threads);
         let process = layouts.process.as_ref().ok().filter(|_| machine.process);
-        Self { sched, hierarchy, have_moves: layouts.moves.is_ok(), threads, block, process, machine }
+        Self { sched, hierarchy, have_moves: layouts.moves.is_ok(), threads, block, tcp, process, machine }
     }
 
     /// Groups of CPUs with histograms of their own.
@@ -61,6 +66,7 @@ impl<'a> Plan<'a> {
         values.extend(self.of_state());
         values.extend(self.of_block());
         values.extend(self.of_processes());
+        values.extend(self.of_connections());
         values.extend(self.of_events());
         if let Some(hierarchy) = self.hierarchy {
             values.extend([
@@ -218,6 +224,60 @@ impl<'a> Plan<'a> {
         values
     }
 
+    fn of_connections(&self) -> Vec<(Frozen, u32)> {
+        let Some(TcpLayout { addresses, carried, network, .. }) = self.tcp else { return Vec::new() };
+        let mut values = self.of_sockets();
+        values.extend([
+            (Frozen::SockPeer, addresses.peer),
+            (Frozen::SockPeerPort, addresses.peer_port),
+            (Frozen::SockLocal, addresses.local),
+            (Frozen::InetSport, carried.port),
+            (Frozen::TcpBytesSent, carried.sent),
+            (Frozen::TcpBytesRetrans, carried.sent_again),
+            (Frozen::TcpBytesReceived, carried.received),
+            (Frozen::TcpTotalRetrans, carried.retransmits),
+            (Frozen::TcpSrtt, carried.round_trip),
+        ]);
+        if let Some((peer, local)) = addresses.v6 {
+            values.extend([
+                (Frozen::SockV6Peer, peer),
+                (Frozen::SockV6PeerThird, peer.saturating_add(8)),
+                (Frozen::SockV6PeerRest, peer.saturating_add(8)),
+                (Frozen::SockV6Local, local),
+                (Frozen::SockV6LocalRest, local.saturating_add(8)),
+            ]);
+        }
+        if let Some((net, number)) = network {
+            values.extend([
+                (Frozen::SockNet, *net),
+                (Frozen::NetNumber, *number),
+                (Frozen::OwnNetwork, self.machine.network),
+            ]);
+        }
+        values
+    }
+
+    fn of_sockets(&self) -> Vec<(Frozen, u32)> {
+        let Some(tcp) = self.tcp else { return Vec::new() };
+        let mut values = vec![
+            (Frozen::SockProtocol, tcp.protocol),
+            (Frozen::SockFamily, tcp.family),
+            (Frozen::SockErr, tcp.error),
+            (Frozen::SockFlags, tcp.flags),
+            (Frozen::SockDone, tcp.done),
+        ];
+        // Flags are taken out of a pointer by copies alone.
+        let owner = tcp.owner.as_ref().ok().filter(|owner| !(owner.is_tagged && self.machine.locked_down));
+        if let Some(owner) = owner {
+            values.extend([
+                (Frozen::HaveSockOwner, 1),
+                (Frozen::SockCgroup, owner.cgroup),
+                (Frozen::IsSockCgroupTagged, u32::from(owner.is_tagged)),
+            ]);
+        }
+        values
+    }
+
     fn of_events(&self) -> Vec<(Frozen, u32)> {
         let events = self.machine.events;
         let has_processes = self.process.is_some();
@@ -225,6 +285,7 @@ impl<'a> Plan<'a> {
             (Frozen::EventRate, events.rate.unwrap_or(0)),
             (Frozen::SendExec, u32::from(has_processes && events.exec)),
             (Frozen::SendArgs, u32::from(has_processes && events.exec && events.args)),
+            (Frozen::SendClosed, u32::from(self.tcp.is_some() && events.closed)),
             (Frozen::SendExit, u32::from(has_processes && events.exit)),
         ]
     }
@@ -243,12 +304,13 @@ impl<'a> Plan<'a> {
     }
 
     /// Entries of each map whose size depends on the machine, or on what is counted.
-    pub(super) fn sizes(&self) -> [(&'static str, u32); 22] {
+    pub(super) fn sizes(&self) -> [(&'static str, u32); 26] {
         let cpus = self.machine.possible;
         let with = |entries, is_used| if is_used { entries } else { 1 };
         let threads = |entries| with(entries, self.threads.is_some());
         let block = |entries| with(entries, self.block.is_some());
         let process = |entries| with(entries, self.process.is_some());
+        let tcp = |entries| with(entries, self.tcp.is_some());
         [
             (layout::MAP_CPUS, cpus),
             (layout::MAP_TIMES, cpus * TIME_SETS),
@@ -271,6 +333,10 @@ impl<'a> Plan<'a> {
             (layout::MAP_PROCESS_WORK, process(PROCESS_ROWS)),
             (layout::MAP_PROCESS_ROW, process(PROCESS_ROWS)),
             (layout::MAP_PROCESS_DYING, process(PROCESS_DYING)),
+            (layout::MAP_TCP_WORK, tcp(TCP_ROWS)),
+            (layout::MAP_TCP_ROW, tcp(TCP_ROWS)),
+            (layout::MAP_TCP_MORE, tcp(TCP_MORE)),
+            (layout::MAP_TCP_SOCKETS, tcp(TCP_OPEN)),
             (layout::MAP_EVENTS, self.ring()),
         ]
     }

@@ -11,12 +11,14 @@ use super::btf::{Arg, Btf, BtfError, LookupError};
 
 mod block;
 mod process;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod threads;
 
 pub use block::{BlockLayout, DiskLayout, ErrorLayout, NumberLayout, OwnerLayout};
 pub use process::{BytesLayout, ProcessLayout};
+pub use tcp::{AddressLayout, CarriedLayout, SockOwnerLayout, TcpLayout};
 pub use threads::{QueuedLayout, StateLayout, ThreadsLayout};
 
 /// What each probe needs, or why it cannot run.
@@ -34,6 +36,8 @@ pub struct Layouts {
     pub block: Result<BlockLayout, LayoutError>,
     /// Processes.
     pub process: Result<ProcessLayout, LayoutError>,
+    /// Connections.
+    pub tcp: Result<TcpLayout, LayoutError>,
 }
 
 /// Offsets in bytes for the `sched_switch` program.
@@ -153,6 +157,12 @@ pub enum Effect {
     /// Forks, execs and exits are not counted.
     #[error("processes are not counted")]
     ProcessOff,
+    /// Connections are not counted.
+    #[error("connections are not counted")]
+    TcpOff,
+    /// Connections are counted in no workload's name.
+    #[error("connections are counted for no workload")]
+    NoSockOwner,
     /// No events: what is counted stays.
     #[error("no events are sent")]
     EventsOff,
@@ -247,6 +257,7 @@ pub fn resolve(btf: &Btf<'_>) -> Layouts {
         moves: moves(btf).map_err(off(Effect::MovesLate)),
         threads: threads::threads(btf).map_err(off(Effect::OnCpuOnly)),
         block: block::block(btf).map_err(off(Effect::BlockOff)),
+        tcp: tcp::tcp(btf).map_err(off(Effect::TcpOff)),
         process: process::process(btf).map_err(off(Effect::ProcessOff)),
     }
 }

@@ -23,7 +23,7 @@ use super::{
     freeze::freeze,
     globals::Plan,
     layout::{Effect, Layouts},
-    maps::{block_maps, event_ring, process_maps, take, thread_maps, time_maps},
+    maps::{block_maps, event_ring, process_maps, take, tcp_maps, thread_maps, time_maps},
     memlock,
     own::Me,
     process::ProcessMaps,
@@ -64,6 +64,8 @@ pub struct Machine {
     pub requests: u32,
     /// Whether connections are counted.
     pub tcp: bool,
+    /// Number of the agent's own network namespace; 0: it is not known.
+    pub network: u32,
     /// Whether processes are counted.
     pub process: bool,
     /// Which events are sent.
@@ -136,6 +138,10 @@ pub struct Programs {
     is_full_wanted: bool,
     /// Whether block I/O was to be counted.
     is_block_wanted: bool,
+    /// Whether sockets name whose they are; if not, why, and what follows.
+    pub sock_owners: Result<(), String>,
+    /// Whether connections were to be counted.
+    is_tcp_wanted: bool,
     /// Whether processes were to be counted.
     is_process_wanted: bool,
     /// What the programs must call this process, whichever cgroup it is moved to.
@@ -178,7 +184,9 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
     };
     let block = block(&mut ebpf, &plan, layouts, &btf);
     let processes = processes.and_then(|maps| attach_processes(&mut ebpf, &btf).map(|()| maps));
-    let events = events(&mut ebpf, machine.events, &processes);
+    let tcp = tcp(&mut ebpf, &plan, layouts, &btf);
+    let sock_owners = sock_owners(&tcp, &plan);
+    let events = events(&mut ebpf, machine.events, &processes, &tcp);
     let (owners, issues) = (owners(&block, layouts), issues(&block, machine.block));
     let interruptible =
         INTERRUPTIBLE.iter().filter_map(|name| Some((*name, program_descriptor(&ebpf, name)?))).collect();
@@ -190,7 +198,9 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         threads,
         waits,
         block,
-        tcp: Err("connections are not counted yet".to_owned()),
+        tcp,
+        sock_owners,
+        is_tcp_wanted: machine.tcp,
         processes,
         events,
         issues,
@@ -211,9 +221,11 @@ impl Programs {
     pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
         let threads = self.threads.as_ref().err().filter(|_| self.is_full_wanted);
         let block = self.block.as_ref().err().filter(|_| self.is_block_wanted);
-        let others = [&self.moves, &self.waits, &self.order, &self.owners].map(|result| result.as_ref().err());
+        let others = [&self.moves, &self.waits, &self.order, &self.owners, &self.sock_owners]
+            .map(|result| result.as_ref().err());
         let processes = self.processes.as_ref().err().filter(|_| self.is_process_wanted);
-        others.into_iter().flatten().chain(threads).chain(block).chain(processes)
+        let tcp = self.tcp.as_ref().err().filter(|_| self.is_tcp_wanted);
+        others.into_iter().flatten().chain(threads).chain(block).chain(processes).chain(tcp)
     }
 
     /// How full the maps are whose room may run out.
@@ -221,7 +233,8 @@ impl Programs {
         let threads = self.threads.iter().flat_map(|threads| threads.fills(&self.times));
         let block = self.block.iter().flat_map(|block| block.fills(&self.times));
         let processes = self.processes.iter().flat_map(ProcessMaps::fills);
-        self.times.fills().into_iter().chain(threads).chain(block).chain(processes).collect()
+        let tcp = self.tcp.iter().flat_map(|tcp| tcp.fills(&self.times));
+        self.times.fills().into_iter().chain(threads).chain(block).chain(processes).chain(tcp).collect()
     }
 }
 
@@ -282,7 +295,7 @@ fn issues(block: &Result<BlockMaps, String>, mode: BlockMode) -> Result<(), Stri
 }
 
 /// Programs that run with interrupts on.
-const INTERRUPTIBLE: [&str; 3] = ["block_rq_complete", "block_rq_issue", "block_rq_requeue"];
+const INTERRUPTIBLE: [&str; 4] = ["block_rq_complete", "block_rq_issue", "block_rq_requeue", "inet_sock_set_state"];
 
 /// `None` for a program that is not loaded.
 fn program_descriptor(ebpf: &Ebpf, name: &str) -> Option<RawFd> {
@@ -305,12 +318,40 @@ fn attach_processes(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
     attached.try_for_each(|result| result).map_err(|error| format!("{error}: {}", Effect::ProcessOff))
 }
 
+/// Connections are counted from the moment they are attached to: the maps must be ready then.
+fn tcp(ebpf: &mut Ebpf, plan: &Plan<'_>, layouts: &Layouts, btf: &Btf) -> Result<TcpMaps, String> {
+    if plan.tcp.is_none() {
+        let why = layouts.tcp.as_ref().err().filter(|_| plan.machine.tcp);
+        return Err(why.map_or_else(|| "connections are not to be counted".to_owned(), ToString::to_string));
+    }
+    let attached = tcp_maps(ebpf).and_then(|maps| attach(ebpf, "inet_sock_set_state", btf).map(|()| maps));
+    attached.map_err(|error| format!("{error}: {}", Effect::TcpOff))
+}
+
+/// Whether sockets name whose they are.
+fn sock_owners(tcp: &Result<TcpMaps, String>, plan: &Plan<'_>) -> Result<(), String> {
+    let Some(layout) = plan.tcp.filter(|_| tcp.is_ok()) else { return Ok(()) };
+    let owner = layout.owner.as_ref().map_err(ToString::to_string)?;
+    if owner.is_tagged && plan.machine.locked_down {
+        return Err(format!("lockdown forbids programs to copy kernel memory: {}", Effect::NoSockOwner));
+    }
+    Ok(())
+}
+
 /// The ring of events, where any are asked for that can be sent.
-fn events(ebpf: &mut Ebpf, plan: EventPlan, processes: &Result<ProcessMaps, String>) -> Result<EventRing, String> {
+fn events(
+    ebpf: &mut Ebpf,
+    plan: EventPlan,
+    processes: &Result<ProcessMaps, String>,
+    tcp: &Result<TcpMaps, String>,
+) -> Result<EventRing, String> {
     if !(plan.exec || plan.exit || plan.closed) {
         return Err("no events are asked for".to_owned());
     }
-    if let (false, Err(why)) = (plan.closed, processes) {
+    let of_processes = (plan.exec || plan.exit).then(|| processes.as_ref().err());
+    let of_connections = plan.closed.then(|| tcp.as_ref().err());
+    let reasons: Vec<_> = of_processes.into_iter().chain(of_connections).collect();
+    if let Some(Some(why)) = reasons.first().filter(|_| reasons.iter().all(Option::is_some)) {
         return Err(format!("{why}: {}", Effect::EventsOff));
     }
     event_ring(ebpf).map_err(|error| format!("{error}: {}", Effect::EventsOff))

@@ -7,19 +7,24 @@ use aya::{
     maps::{HashMap, Map, MapData, PerCpuHashMap, RingBuf, Stack},
 };
 use wattrace_common::{
+    block::WorkSums,
     layout,
-    limits::{BLOCK_DEVICES, BLOCK_ROWS, HISTOGRAM_ROWS, PROCESS_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
+    limits::{BLOCK_DEVICES, BLOCK_ROWS, HISTOGRAM_ROWS, PROCESS_ROWS, TCP_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS},
     loss::COUNTERS_PER_CPU,
     pod::Pod,
+    tcp::TcpSums,
 };
 
 use super::{
-    block::{BlockMaps, BlockParts},
+    block::{BlockMaps, DeviceParts},
     globals::Plan,
     mapped::Mapped,
+    owned::OwnedParts,
     process::{ProcessMaps, ProcessParts},
     refusal::{LoadError, chain},
     ring::EventRing,
+    slot::word,
+    tcp::TcpMaps,
     threads::{ThreadMaps, ThreadParts},
     times::{Maps, TimeMaps},
 };
@@ -72,20 +77,39 @@ pub(super) fn thread_maps(ebpf: &mut Ebpf, plan: &Plan<'_>) -> Result<ThreadMaps
 
 pub(super) fn block_maps(ebpf: &mut Ebpf) -> Result<BlockMaps, LoadError> {
     let object = |error| LoadError::Object(chain(&error));
-    let (work, work_data) = mapped(ebpf, layout::MAP_BLOCK_WORK, BLOCK_ROWS)?;
+    let (rows, data) = mapped(ebpf, layout::MAP_BLOCK_WORK, BLOCK_ROWS)?;
     let (devices, devices_data) = mapped(ebpf, layout::MAP_BLOCK_DEVICES, BLOCK_DEVICES)?;
-    let parts = BlockParts {
-        work,
-        devices,
+    let work = OwnedParts {
+        rows,
         row_of: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_ROW)?).map_err(object)?,
-        free_rows: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_ROWS)?).map_err(object)?,
+        free: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_ROWS)?).map_err(object)?,
         more: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_MORE)?).map_err(object)?,
+        owner: word!(WorkSums, owner),
+        _data: data,
+    };
+    let parts = DeviceParts {
+        devices,
         slot_of: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_SLOT)?).map_err(object)?,
         free_slots: Stack::try_from(take(ebpf, layout::MAP_BLOCK_FREE_SLOTS)?).map_err(object)?,
         issued: HashMap::try_from(take(ebpf, layout::MAP_BLOCK_ISSUED)?).map_err(object)?,
-        _data: vec![work_data, devices_data],
+        _data: devices_data,
     };
-    BlockMaps::new(parts).map_err(object)
+    BlockMaps::new(work, parts).map_err(object)
+}
+
+pub(super) fn tcp_maps(ebpf: &mut Ebpf) -> Result<TcpMaps, LoadError> {
+    let object = |error| LoadError::Object(chain(&error));
+    let (rows, data) = mapped(ebpf, layout::MAP_TCP_WORK, TCP_ROWS)?;
+    let work = OwnedParts {
+        rows,
+        row_of: HashMap::try_from(take(ebpf, layout::MAP_TCP_ROW)?).map_err(object)?,
+        free: Stack::try_from(take(ebpf, layout::MAP_TCP_FREE_ROWS)?).map_err(object)?,
+        more: HashMap::try_from(take(ebpf, layout::MAP_TCP_MORE)?).map_err(object)?,
+        owner: word!(TcpSums, owner),
+        _data: data,
+    };
+    let open = HashMap::try_from(take(ebpf, layout::MAP_TCP_SOCKETS)?).map_err(object)?;
+    TcpMaps::new(work, open).map_err(object)
 }
 
 pub(super) fn process_maps(ebpf: &mut Ebpf) -> Result<ProcessMaps, LoadError> {

@@ -14,6 +14,7 @@ mod maps;
 mod memlock;
 mod order;
 mod own;
+mod owned;
 mod parts;
 mod process;
 mod reclaim;

@@ -1,17 +1,10 @@
-//! Gives rows of owners and devices that are gone back, so that churn never fills the maps.
-//!
-//! The kernel counts only in rows that it finds by owner or device. What is removed there is found no more, and nothing is on
-//! its way for who is dead and quiet: clearing the row and giving it to another cannot race.
+//! Gives rows of devices that are gone back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use wattrace_common::{
-    block::{DeviceRow, FIXED_ROWS, OTHER_DEVICES, WorkSums},
-    owner::OwnerKey,
-    pod::Pod,
-};
+use wattrace_common::block::{DeviceRow, OTHER_DEVICES};
 
-use super::{BlockMaps, Mapped, Sums, device, store, word};
+use super::{super::owned::clear, BlockMaps, device, word};
 use crate::samples::DeviceNumber;
 
 impl BlockMaps {
@@ -59,49 +52,5 @@ impl BlockMaps {
         for request in requests {
             drop(self.parts.issued.remove(&request));
         }
-    }
-
-    /// Gives the rows of owners back that are dead and did nothing between the last two readings, or since. Should one of them
-    /// do something after all, it begins anew: whoever keeps its last values must forget them.
-    pub fn release(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
-        let rows = 0..self.parts.work.len();
-        let rows: BTreeMap<OwnerKey, usize> =
-            rows.map(|row| (OwnerKey(self.parts.work.load(row, word!(WorkSums, owner))), row)).collect();
-        let quiet = self.last.iter().filter(|(owner, (_, is_quiet))| *is_quiet && is_dead(owner.0));
-        let quiet: Vec<(OwnerKey, Sums)> = quiet.map(|(owner, (sums, _))| (*owner, *sums)).collect();
-        let quiet = quiet.into_iter().filter(|(owner, _)| !FIXED_ROWS.contains(owner));
-        let free = quiet.filter(|(owner, sums)| match rows.get(owner) {
-            Some(row) => self.release_row(*owner, *row, sums),
-            None => self.release_more(*owner, sums),
-        });
-        let free: BTreeSet<OwnerKey> = free.map(|(owner, _)| owner).collect();
-        self.last.retain(|owner, _| !free.contains(owner));
-        free
-    }
-
-    fn fits(&self, row: usize, sums: &Sums) -> bool {
-        sums.iter().enumerate().all(|(word, sum)| self.parts.work.load(row, word) == *sum)
-    }
-
-    fn release_row(&mut self, owner: OwnerKey, row: usize, sums: &Sums) -> bool {
-        if !self.fits(row, sums) || self.parts.row_of.remove(&owner.0).is_err() {
-            return false;
-        }
-        clear(&self.parts.work, row);
-        self.work.remove(&row);
-        // As many fit as there are rows.
-        drop(self.parts.free_rows.push(u32::try_from(row).unwrap_or(0), 0));
-        true
-    }
-
-    fn release_more(&mut self, owner: OwnerKey, sums: &Sums) -> bool {
-        let is_same = self.parts.more.get(&owner.0, 0).is_ok_and(|now| now == *sums);
-        is_same && self.parts.more.remove(&owner.0).is_ok()
-    }
-}
-
-fn clear<T: Pod>(rows: &Mapped<T>, row: usize) {
-    for word in 0..size_of::<T>() / 8 {
-        store(rows, row, word, 0);
     }
 }

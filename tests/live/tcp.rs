@@ -1,0 +1,4 @@
+//! TCP connections, against what the test did itself.
+
+mod counts;
+mod probe;
