@@ -43,6 +43,7 @@ fn run(events: EventPlan, follows_threads: bool, what: &[&str]) -> Gone {
     let exits = if events.exit { probe.exits(&cgroup) } else { Vec::new() };
     let totals = probe.of(&cgroup);
     println!("{totals:?}, {} told", exits.len());
+    assert_eq!(probe.unseen(), 0, "no note of a process is left that is gone");
     assert_eq!([Reason::Full, Reason::Limited, Reason::RingFull].map(|reason| probe.lost(reason)), [0; 3]);
     let cpu = cgroup.cpu();
     cgroup.remove();
@@ -164,7 +165,7 @@ fn an_end_names_its_process() {
     live!();
     let cgroup = Cgroup::new();
     let mut probe = Probe::start(EXITS);
-    let mut lives = Lives::new(&cgroup, &["many", "3", "/bin/sleep", "0.01"]);
+    let mut lives = Lives::new(&cgroup, &["many", "3", "1", "/bin/sleep", "0.01"]);
     let start = std::fs::read_to_string(format!("/proc/{}/stat", lives.child.id())).unwrap();
     let ticks: u64 = start.rsplit(' ').nth(52 - 22).unwrap().parse().unwrap();
     lives.go();

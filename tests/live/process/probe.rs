@@ -8,7 +8,6 @@ use wattrace::{
 };
 use wattrace_common::{
     events::ExitEvent,
-    layout::MAP_PROCESS_DYING,
     loss::{Program, Reason},
     process::ActorKey,
 };
@@ -79,16 +78,36 @@ impl Probe {
         self.exits.iter().filter(|exit| exit.head.key == cgroup.id).copied().collect()
     }
 
+    /// Those of all owners.
+    pub fn all_exits(&mut self) -> Vec<ExitEvent> {
+        self.drain();
+        self.exits.clone()
+    }
+
     /// All programs that a cgroup's processes started.
     pub fn execs(&mut self, cgroup: &Cgroup) -> Vec<Exec> {
         self.drain();
         self.execs.iter().filter(|exec| exec.head.key == cgroup.id).cloned().collect()
     }
 
-    /// Notes of processes some of whose threads ended.
-    pub fn dying(&self) -> u64 {
-        let fills = self.programs.processes.as_ref().unwrap().fills();
-        fills.iter().find(|fill| fill.map == MAP_PROCESS_DYING).unwrap().used
+    /// Events of a cgroup that were not told.
+    pub fn dropped(&mut self, cgroup: &Cgroup) -> u64 {
+        self.actor(ActorKey::cgroup(cgroup.id)).dropped_events
+    }
+
+    /// Those of all.
+    pub fn all_dropped(&mut self) -> u64 {
+        self.read().values().map(|reading| reading.dropped_events).sum()
+    }
+
+    /// Processes that are gone, and the kernel programs did not see it. Notes of those that are there may be left: of all of
+    /// this machine, ours or not.
+    pub fn unseen(&mut self) -> u64 {
+        let processes = self.programs.processes.as_mut().unwrap();
+        for _ in 0..2 {
+            processes.forget_gone(|tgid| Path::new(&format!("/proc/{tgid}")).exists());
+        }
+        processes.unseen()
     }
 
     /// Events and figures that were lost, of all programs that count processes.

@@ -21,9 +21,14 @@ pub struct Tool(Child);
 impl Tool {
     /// Returns when its programs are attached, of which there are so many; `None` without the tool.
     pub fn start(name: &str, what: &[&str], programs: usize) -> Option<Self> {
-        let mut command = Command::new(name);
         // Longer than the load.
-        command.args(what).arg("600").stdout(Stdio::piped()).stderr(Stdio::null());
+        Self::until_ended(name, &[what, &["600"]].concat(), programs)
+    }
+
+    /// The same of a tool that takes no time to watch.
+    pub fn until_ended(name: &str, what: &[&str], programs: usize) -> Option<Self> {
+        let mut command = Command::new(name);
+        command.args(what).stdout(Stdio::piped()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else {
             if std::env::var_os("WATTRACE_VM").is_some() {
                 println!("SKIPPED: the tests' virtual machines have no bcc tools");

@@ -1,8 +1,9 @@
 //! Processes that begin and end in known ways, for tests to count: it says what became of each by `wait4`.
 //!
-//! `in=CGROUP WHAT...` goes into the cgroup, says `ready` and the nanoseconds it ran before and after that, and waits for a line
-//! on standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `storm COUNT`, `many COUNT PROGRAM ARGUMENTS...`, says `done` and
-//! waits for another. Of each child it says `PID STATUS MICROSECONDS NAME`. `now SHAPE` is such a child.
+//! `in=CGROUP WHAT...` goes into the cgroup, says `ready` and the nanoseconds it ran before and after that, and waits for a line on
+//! standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `storm COUNT`, `many COUNT MILLIS PROGRAM ARGUMENTS...`, says
+//! `done`, and the same again for each further line. Of each child it says `PID STATUS MICROSECONDS NAME`. `now SHAPE` is such a
+//! child.
 #![expect(unsafe_code, reason = "forks, waits and ends of single threads, for which there is no library")]
 #![expect(clippy::disallowed_methods, reason = "it is a load, not the agent")]
 
@@ -11,7 +12,7 @@ use std::{
     fs,
     io::{self, Write},
     os::unix::process::CommandExt,
-    process::Command,
+    process::{Command, Stdio},
     sync::{Arc, Barrier},
     thread,
     time::Duration,
@@ -34,22 +35,23 @@ fn parent(home: &str, what: &[&str]) -> Result<()> {
     let before = ran(ClockId::ProcessCPUTime).as_nanos();
     fs::write(format!("{home}/cgroup.procs"), "0").with_context(|| home.to_owned())?;
     println!("ready {before} {}", ran(ClockId::ProcessCPUTime).as_nanos());
-    line()?;
-    match what {
-        ["mix", count] => mix(count.parse()?)?,
-        ["shapes", count, names @ ..] => shapes(count.parse()?, names)?,
-        ["storm", count] => storm(count.parse()?)?,
-        ["many", count, program, args @ ..] => many(count.parse()?, program, args)?,
-        other => bail!("no such load: {other:?}"),
+    while line()? {
+        match what {
+            ["mix", count] => mix(count.parse()?)?,
+            ["shapes", count, names @ ..] => shapes(count.parse()?, names)?,
+            ["storm", count] => storm(count.parse()?)?,
+            ["many", count, millis, program, args @ ..] => many(count.parse()?, millis.parse()?, program, args)?,
+            other => bail!("no such load: {other:?}"),
+        }
+        println!("done");
     }
-    println!("done");
-    line()
+    Ok(())
 }
 
-fn line() -> Result<()> {
+/// Whether there is one more line on standard input.
+fn line() -> Result<bool> {
     io::stdout().flush()?;
-    io::stdin().read_line(&mut String::new())?;
-    Ok(())
+    Ok(io::stdin().read_line(&mut String::new())? > 0)
 }
 
 fn ran(clock: ClockId) -> Duration {
@@ -177,12 +179,12 @@ fn storm(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// The same program again and again.
-fn many(count: usize, program: &str, args: &[&str]) -> Result<()> {
+/// The same program again and again, so many milliseconds apart.
+fn many(count: usize, millis: u64, program: &str, args: &[&str]) -> Result<()> {
     for _ in 0..count {
-        Command::new(program).args(args).env_clear().spawn().context("spawn")?;
+        Command::new(program).args(args).env_clear().stdout(Stdio::null()).spawn().context("spawn")?;
         reap(&BTreeMap::new());
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(millis));
     }
     Ok(())
 }
@@ -238,6 +240,13 @@ fn child(shape: &[&str]) -> Result<()> {
         ["exec-thread"] => exec_thread(&["end", "error"]),
         // The same, and the one that it is then ends before its threads.
         ["exec-then-first"] => exec_thread(&["leader-first"]),
+        // More memory than it may have.
+        ["hog"] => {
+            let mut memory: Vec<Vec<u8>> = Vec::new();
+            loop {
+                memory.push(vec![1; 1 << 20]);
+            }
+        }
         ["vfork"] => {
             let status = Command::new(std::env::current_exe()?).args(["now", "end", "error"]).status()?;
             end(status.code().unwrap_or(99) + 1)
