@@ -21,4 +21,5 @@ mod process;
 mod reserved;
 mod sched;
 mod support;
+mod tcp;
 mod threads;
