@@ -161,6 +161,17 @@ fn threads_that_end_at_once_are_one_end() {
 }
 
 #[test]
+fn a_process_id_that_is_given_again_is_another_process() {
+    live!();
+    let gone = run(EXITS, false, &["reuse"]);
+    assert_eq!(gone.totals.exits, [2, 1, 0, 0]);
+    let ends: Vec<&ExitEvent> = gone.exits.iter().filter(|exit| exit.who.tgid != gone.first).collect();
+    let [first, again] = ends.as_slice() else { panic!("{ends:?}") };
+    assert_eq!((first.who.tgid, first.status, again.status), (again.who.tgid, 0, 3 << 8));
+    assert!(first.who.start < again.who.start);
+}
+
+#[test]
 fn an_end_names_its_process() {
     live!();
     let cgroup = Cgroup::new();

@@ -21,14 +21,23 @@ pub struct Tool(Child);
 impl Tool {
     /// Returns when its programs are attached, of which there are so many; `None` without the tool.
     pub fn start(name: &str, what: &[&str], programs: usize) -> Option<Self> {
+        let mut command = Command::new(name);
         // Longer than the load.
-        Self::until_ended(name, &[what, &["600"]].concat(), programs)
+        command.args(what).arg("600");
+        Self::of(command, name, programs)
     }
 
-    /// The same of a tool that takes no time to watch.
-    pub fn until_ended(name: &str, what: &[&str], programs: usize) -> Option<Self> {
-        let mut command = Command::new(name);
-        command.args(what).stdout(Stdio::piped()).stderr(Stdio::null());
+    /// The same of a tool that watches a cgroup, through a file system of the kernel that it may have to mount for itself.
+    pub fn of_cgroup(name: &str, cgroup: &Cgroup, programs: usize) -> Option<Self> {
+        let mut command = Command::new("unshare");
+        let path = cgroup.path.display();
+        let script = format!("mount -t tracefs none /sys/kernel/tracing; exec {name} -c {path}");
+        command.args(["--mount", "sh", "-c", &script]);
+        Self::of(command, name, programs)
+    }
+
+    fn of(mut command: Command, name: &str, programs: usize) -> Option<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else {
             if std::env::var_os("WATTRACE_VM").is_some() {
                 println!("SKIPPED: the tests' virtual machines have no bcc tools");

@@ -1,7 +1,7 @@
 //! Processes that begin and end in known ways, for tests to count: it says what became of each by `wait4`.
 //!
 //! `in=CGROUP WHAT...` goes into the cgroup, says `ready` and the nanoseconds it ran before and after that, and waits for a line on
-//! standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `storm COUNT`, `many COUNT MILLIS PROGRAM ARGUMENTS...`, says
+//! standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `reuse`, `storm COUNT`, `many COUNT MILLIS PROGRAM ARGUMENTS...`, says
 //! `done`, and the same again for each further line. Of each child it says `PID STATUS MICROSECONDS NAME`. `now SHAPE` is such a
 //! child.
 #![expect(unsafe_code, reason = "forks, waits and ends of single threads, for which there is no library")]
@@ -39,6 +39,7 @@ fn parent(home: &str, what: &[&str]) -> Result<()> {
         match what {
             ["mix", count] => mix(count.parse()?)?,
             ["shapes", count, names @ ..] => shapes(count.parse()?, names)?,
+            ["reuse"] => reuse()?,
             ["storm", count] => storm(count.parse()?)?,
             ["many", count, millis, program, args @ ..] => many(count.parse()?, millis.parse()?, program, args)?,
             other => bail!("no such load: {other:?}"),
@@ -168,6 +169,26 @@ fn shapes<'a>(count: usize, shapes: &[&'a str]) -> Result<()> {
         names.insert(pid, shape);
     }
     reap(&names);
+    Ok(())
+}
+
+/// Two processes with the same id, one after the other.
+fn reuse() -> Result<()> {
+    let pid = forked(|| spin(2));
+    reap(&BTreeMap::from([(pid, "first")]));
+    // SAFETY: plain numbers, of which most are zero; this process has one thread, and the child has a copy of its memory.
+    let again = unsafe {
+        let mut args: libc::clone_args = std::mem::zeroed();
+        args.exit_signal = libc::SIGCHLD as u64;
+        args.set_tid = (&raw const pid) as u64;
+        args.set_tid_size = 1;
+        libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
+    };
+    match again {
+        0 => end(3),
+        again if again == i64::from(pid) => reap(&BTreeMap::from([(pid, "again")])),
+        _ => bail!("clone3: {}", io::Error::last_os_error()),
+    }
     Ok(())
 }
 
