@@ -215,5 +215,8 @@ fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
         operational: Grams(grams),
         threads: None,
         disk: BTreeMap::new(),
+        tcp: None,
+        open: None,
+        processes: None,
     }
 }

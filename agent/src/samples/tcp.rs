@@ -164,9 +164,9 @@ struct Carried {
 }
 
 impl Carried {
-    fn by_owner(open: impl Iterator<Item = &OpenConnection>) -> BTreeMap<OwnerKey, Self> {
+    fn by_owner(open: &[OpenConnection], counts: impl Fn(&OpenConnection) -> bool) -> BTreeMap<OwnerKey, Self> {
         let mut found: BTreeMap<OwnerKey, Self> = BTreeMap::new();
-        for one in open {
+        for one in open.iter().filter(|one| counts(one)) {
             let sum = found.entry(one.owner).or_default();
             sum.sent = sum.sent.saturating_add(one.sent);
             sum.received = sum.received.saturating_add(one.received);
@@ -210,7 +210,7 @@ impl TcpTracker {
         }
         sample.open = open_now(tcp);
         if let Some(open) = &tcp.open {
-            self.open = Some(Carried::by_owner(open.iter()));
+            self.open = Some(Carried::by_owner(open, |_| true));
         }
     }
 
@@ -218,7 +218,7 @@ impl TcpTracker {
     /// until now was not done in this interval.
     fn start_late(&mut self, tcp: &TcpReading) {
         let Some(open) = tcp.open.as_ref().filter(|_| self.open.is_none()) else { return };
-        for (owner, carried) in Carried::by_owner(open.iter().filter(|one| one.is_older)) {
+        for (owner, carried) in Carried::by_owner(open, |one| one.is_older) {
             self.work.entry(owner).or_default().totals.carry(&carried);
         }
     }
@@ -241,7 +241,7 @@ impl TcpTracker {
 
 fn totals(tcp: &TcpReading) -> BTreeMap<OwnerKey, TcpUse> {
     let mut found: BTreeMap<OwnerKey, TcpUse> = tcp.work.iter().map(|one| (one.owner, one.into())).collect();
-    for (owner, carried) in Carried::by_owner(tcp.open.iter().flatten()) {
+    for (owner, carried) in Carried::by_owner(tcp.open.as_deref().unwrap_or_default(), |_| true) {
         found.entry(owner).or_default().totals.carry(&carried);
     }
     found

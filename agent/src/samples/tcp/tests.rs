@@ -173,7 +173,7 @@ proptest! {
             open.map(|one| OpenConnection { is_older: one.cookie == 0, ..one }).collect()
         };
         read(&mut tracker, &[], Some(&listed(&live)));
-        let mut take = |tracker: &mut TcpTracker, into: &mut (u64, u64)| {
+        let take = |tracker: &mut TcpTracker, into: &mut (u64, u64)| {
             let sample = tracker.close().unwrap();
             let (ended, bytes) = sample.work.get(&A).map_or((0, 0), |done| (done.totals.closed(), done.totals.sent));
             (into.0, into.1) = (into.0 + ended, into.1 + bytes);

@@ -174,6 +174,9 @@ impl Machine {
             operational: *grams,
             threads: step.threads.clone(),
             disk: step.disk.clone(),
+            tcp: None,
+            open: None,
+            processes: None,
         };
         // Whoever has reserved CPUs is there, whether anybody knows that it ran.
         let mut time = step.time.clone();
@@ -188,6 +191,9 @@ impl Machine {
             operational: footprint.unattributed,
             threads: None,
             disk: step.nobodys_disk.clone(),
+            tcp: None,
+            open: None,
+            processes: None,
         };
         self.ledger.post(attribution, &entries, &nobody);
     }
