@@ -28,6 +28,7 @@ use crate::{
         ZoneKey,
         disk::{DiskSample, MachineDisks},
         load::LoadTracker,
+        tcp::OpenNow,
         threads::{MachineThreads, ThreadsTracker},
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
@@ -112,6 +113,8 @@ pub struct Interval {
     pub own: Option<Microjoules>,
     /// How much tasks waited.
     pub pressures: Pressures,
+    /// Connections that are open at its end, of whom that is known.
+    pub open: BTreeMap<Triplet, OpenNow>,
     /// How reading each zone went.
     pub meter: Vec<ZoneHealth>,
 }
@@ -244,6 +247,9 @@ impl Pipeline {
             operational: footprint.unattributed,
             threads: None,
             disk: self.disks.nobodys(disk),
+            tcp: None,
+            open: None,
+            processes: None,
         }
     }
 
@@ -355,7 +361,19 @@ impl Pipeline {
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
         let meter = self.watch.close();
-        Interval { usage, attribution, footprint, threads, disks, floors, hardware, own, pressures, meter }
+        Interval {
+            usage,
+            attribution,
+            footprint,
+            threads,
+            disks,
+            floors,
+            hardware,
+            own,
+            pressures,
+            open: BTreeMap::new(),
+            meter,
+        }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

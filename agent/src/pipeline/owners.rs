@@ -252,6 +252,9 @@ impl Owned {
             operational: Grams(0.0),
             threads: None,
             disk: BTreeMap::new(),
+            tcp: None,
+            open: None,
+            processes: None,
         };
         Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
     }

@@ -30,6 +30,8 @@ pub(super) fn account() -> impl Strategy<Value = Account> {
         idle,
         threads: threads.map(Box::new),
         disk,
+        tcp: None,
+        processes: None,
     })
 }
 
