@@ -144,9 +144,7 @@ impl OpenNow {
 
     fn seen_to_begin(totals: &TcpTotals) -> Self {
         // Those that ended are read after those that began.
-        let open = |role: &RoleTotals| {
-            role.established.iter().fold(0, |sum: u64, count| sum.saturating_add(*count)).saturating_sub(role.closed)
-        };
+        let open = |role: &RoleTotals| role.established().saturating_sub(role.closed);
         Self(totals.roles.each_ref().map(open))
     }
 

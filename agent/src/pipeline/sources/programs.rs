@@ -86,11 +86,6 @@ impl Sources {
         }
     }
 
-    /// Whether connections, and whether processes are counted.
-    pub fn counts(&self) -> [bool; 2] {
-        self.programs().map_or([false; 2], |programs| [programs.tcp.is_ok(), programs.processes.is_ok()])
-    }
-
     /// Gives the kernel's rows of block I/O back whose owners are dead, by the ids of their cgroups; returns those given.
     pub fn release_disk(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
         let block = self.programs_mut().and_then(|programs| programs.block.as_mut().ok());
