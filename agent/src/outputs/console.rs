@@ -1,16 +1,16 @@
 //! One interval as a table for people.
 
-use std::fmt::Display;
-
 use wattrace_common::block::Direction;
 
 use super::report::{self, Report, total};
 use crate::{
     attribution::{idle::Floor, ledger::Account, reserved::IdlePolicy},
     identity::{NAME_MAX, bounded},
-    samples::{EnergySource, ProcessTotals, RoleTotals, ZoneKey, process::ProcessUse, tcp::TcpUse},
+    samples::{EnergySource, ZoneKey},
     units::{Joules, Microjoules, Nanos},
 };
+
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,7 @@ fn workloads(report: &Report<'_>, rows: usize, or: &str, shown_as: Width) -> Str
     let width = name_width(report, shown_as);
     let idle = if report.idle_policy == IdlePolicy::Separate { String::new() } else { format!(" {:>11}", "IDLE J") };
     let disk = if report.disk_known() { format!(" {:>8} {:>8}", "READ/s", "WRITE/s") } else { String::new() };
-    let work = if shown_as == Width::Wide { work_columns(report, ["CONN", "FAIL", "EXEC"]) } else { String::new() };
+    let work = if shown_as == Width::Wide { work::columns(report, ["CONN", "FAIL", "EXEC"]) } else { String::new() };
     let unit = if report.functional_unit.is_some() { format!(" {:>10}", "J/op") } else { String::new() };
     let mut text = format!(
         "{:<width$} {:<13} {:>9} {:>11}{idle} {:>8} {:>9}{disk}{work}{unit}\n",
@@ -100,7 +100,7 @@ fn row(report: &Report<'_>, shown_as: Width, name: &str, kind: &str, accounts: &
     let grams: f64 = accounts.iter().map(|account| account.operational.0).sum();
     let shown = |figure: f64| if report.energy_known() { format!("{figure:.3}") } else { "-".to_owned() };
     let width = name_width(report, shown_as);
-    let work = if shown_as == Width::Wide { work_of(report, accounts) } else { String::new() };
+    let work = if shown_as == Width::Wide { work::of(report, accounts) } else { String::new() };
     format!(
         "{name:<width$} {kind:<13} {:>9.3} {:>11}{} {:>8} {:>9}{}{work}{}\n",
         cpu.seconds(),
@@ -116,21 +116,6 @@ fn row(report: &Report<'_>, shown_as: Width, name: &str, kind: &str, accounts: &
 /// Two columns more make names shorter, so that a line still fits into a hundred characters.
 fn name_width(report: &Report<'_>, shown_as: Width) -> usize {
     if report.disk_known() && shown_as == Width::Narrow { 27 } else { 44 }
-}
-
-/// Connections that were established and that failed, and programs that were started, as far as they are counted.
-fn work_of(report: &Report<'_>, accounts: &[&Account]) -> String {
-    let roles = || accounts.iter().filter_map(|account| account.tcp.as_ref()).flat_map(|done| &done.totals.roles);
-    let sum = |part: fn(&RoleTotals) -> u64| roles().map(part).fold(0, u64::saturating_add);
-    let execs = accounts.iter().filter_map(|account| account.processes.as_ref()).map(|done| done.totals.execs);
-    let figures = [sum(RoleTotals::established), sum(RoleTotals::failed), execs.fold(0, u64::saturating_add)];
-    work_columns(report, figures)
-}
-
-fn work_columns<T: Display>(report: &Report<'_>, [established, failed, execs]: [T; 3]) -> String {
-    let tcp = if report.tcp { format!(" {established:>7} {failed:>7}") } else { String::new() };
-    let processes = if report.processes { format!(" {execs:>7}") } else { String::new() };
-    tcp + &processes
 }
 
 /// Bytes per second in and out, where block I/O is counted.
@@ -251,43 +236,14 @@ fn notes(report: &Report<'_>) -> String {
     if unknown.0 > 0 {
         lines.push(format!("unknown {:.3} s of meter time: its energy is in no figure above\n", unknown.seconds()));
     }
-    lines.extend(connections(report));
-    lines.extend(processes(report));
+    lines.extend(work::connections(report));
+    lines.extend(work::processes(report));
     lines.extend(unit(report));
     if report.sched.lost > 0 {
         let list: Vec<String> = report.sched.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("lost    {}\n", list.join(", ")));
     }
     lines.concat()
-}
-
-/// The whole machine's connections: who made them is in the JSON, and in a wide table.
-fn connections(report: &Report<'_>) -> Option<String> {
-    let mut all = TcpUse::default();
-    report.ledger.accounts().filter_map(|account| account.tcp.as_deref()).for_each(|done| all.add(done));
-    let totals = &all.totals;
-    let sum =
-        |part: fn(&RoleTotals) -> u64| totals.roles.iter().fold(0, |sum: u64, role| sum.saturating_add(part(role)));
-    let line = format!(
-        "tcp     {} established, {} closed, {} failed; payload of {} sent, {} received; {} segments sent again\n",
-        sum(RoleTotals::established),
-        totals.closed(),
-        sum(RoleTotals::failed),
-        short(totals.sent as f64),
-        short(totals.received as f64),
-        totals.retransmits,
-    );
-    report.tcp.then_some(line)
-}
-
-/// And its processes.
-fn processes(report: &Report<'_>) -> Option<String> {
-    let mut all = ProcessUse::default();
-    report.ledger.accounts().filter_map(|account| account.processes.as_deref()).for_each(|done| all.add(done));
-    let ProcessTotals { forks, execs, short_lived, .. } = all.totals;
-    let exits = all.totals.exits.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-    let line = format!("process {forks} forks, {execs} execs, {exits} exits, {short_lived} of them within a second\n");
-    report.processes.then_some(line)
 }
 
 /// What J/op is of, and of the whole machine.

@@ -164,9 +164,9 @@ impl Example {
         self.processes = true;
     }
 
-    fn first_did(&mut self, entry: Entry) {
+    fn first_did(&mut self, done: Entry) {
         let nobody = Entry { cgroup: None, ..entry(Kind::Unattributed, "unattributed", 0, 0.0) };
-        self.ledger.post(&Attribution::default(), &[entry], &nobody);
+        self.ledger.post(&Attribution::default(), &[done], &nobody);
     }
 
     /// As `once` shows it.
