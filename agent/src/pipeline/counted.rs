@@ -10,7 +10,7 @@ use wattrace_common::{
 
 use super::{Pipeline, owners::Owned};
 use crate::{
-    attribution::ledger::{Cgroup, Entry},
+    attribution::ledger::{Cgroup, Entry, Ledger},
     identity::Triplet,
     samples::{
         process::{ProcessSample, ProcessUse},
@@ -62,6 +62,14 @@ impl Counted {
             Actor::Nobody | Actor::Kernel | Actor::Named => None,
         });
         owners.chain(actors)
+    }
+
+    /// Connections that are open, by workload: none are of those whose connections all ended.
+    pub(super) fn open(&self, entries: &[Entry], ledger: &Ledger) -> BTreeMap<Triplet, OpenNow> {
+        let had = ledger.accounts().filter(|account| self.tcp.open.is_some() && account.tcp.is_some());
+        let had = had.map(|account| (account.workload.id.clone(), OpenNow::default()));
+        let have = entries.iter().filter_map(|entry| Some((entry.workload.id.clone(), entry.open?)));
+        had.chain(have).collect()
     }
 
     fn cgroup_of(&self, owner: OwnerKey) -> Option<u64> {

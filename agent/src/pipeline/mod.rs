@@ -107,7 +107,7 @@ pub struct Interval {
     pub threads: Option<MachineThreads>,
     /// The machine's block devices.
     pub disks: MachineDisks,
-    /// Connections that are open at the end, of those who have any; nobody where that is unknown.
+    /// Connections that are open at the end, of those who ever had any; of nobody where that is unknown.
     pub open: BTreeMap<Triplet, OpenNow>,
     /// The idle floors that were used.
     pub floors: BTreeMap<ZoneKey, Floor>,
@@ -370,7 +370,7 @@ impl Pipeline {
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
         let meter = self.watch.close();
-        let open = entries.iter().filter_map(|entry| Some((entry.workload.id.clone(), entry.open?))).collect();
+        let open = counted.open(&entries, &self.ledger);
         Interval { usage, attribution, footprint, threads, disks, open, floors, hardware, own, pressures, meter }
     }
 

@@ -1,6 +1,7 @@
 //! Made-up samples: whose what is.
 
 use super::*;
+use crate::attribution::books::Attribution;
 
 const ROOT: u64 = 1;
 
@@ -65,6 +66,23 @@ fn what_names_a_cgroup_is_its_own_and_the_rest_nobodys() {
     cgroups.dedup();
     assert_eq!(cgroups, [100, 200, 300]);
     assert!(matches!(process.decode(), Work::Process { .. }));
+}
+
+#[test]
+fn none_are_open_is_said_of_those_who_had_some_where_that_is_known() {
+    let workload = |name: &str| Owned::new(&std::sync::Arc::new(crate::identity::Workload::unattributed(name))).entry;
+    let [ended, open, never] = ["ended", "open", "never"].map(workload);
+    let mut ledger = Ledger::default();
+    let has = Entry { open: Some(OpenNow([1, 2])), ..open.clone() };
+    let entries = [Entry { tcp: Some(closed(1)), ..ended.clone() }, has];
+    ledger.post(&Attribution::default(), &entries, &never);
+    let told = |open| {
+        let tcp = TcpSample { open, ..TcpSample::default() };
+        Counted::new(Some(tcp), None, ROOT).open(&entries[1..], &ledger)
+    };
+    let expected = [(ended.workload.id.clone(), OpenNow([0, 0])), (open.workload.id.clone(), OpenNow([1, 2]))];
+    assert_eq!(told(Some(BTreeMap::new())), expected.into());
+    assert_eq!(told(None).len(), 1, "what is not known of the first one is not told");
 }
 
 #[test]
