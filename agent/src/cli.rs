@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands::{self, check, config, doctor, identify, once, run},
     config::Flags,
+    outputs::console::Width,
 };
 
 /// Who used this machine, and what did it cost in joules and carbon?
@@ -67,6 +68,9 @@ struct Once {
     /// Workloads to show before the rest is summed up.
     #[arg(long, default_value_t = 20)]
     rows: usize,
+    /// Show connections and programs of each workload, too, in lines longer than 100 characters.
+    #[arg(long)]
+    wide: bool,
     /// Where the host's /proc and /sys are, for instance /host in a container.
     #[arg(long, default_value = "/")]
     root: PathBuf,
@@ -220,8 +224,9 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 impl From<Once> for once::Request {
     fn from(args: Once) -> Self {
-        let Once { interval, json, rows, root, config, location, no_bpf } = args;
-        Self { interval, json, rows, root, config, location, no_bpf }
+        let Once { interval, json, rows, wide, root, config, location, no_bpf } = args;
+        let width = if wide { Width::Wide } else { Width::Narrow };
+        Self { interval, json, rows, width, root, config, location, no_bpf }
     }
 }
 

@@ -15,7 +15,12 @@ use std::{
 use wattrace::{
     attribution::ledger::Account, pipeline::state::Saved, samples::disk::places, telemetry::lifecycle::SeriesRecord,
 };
-use wattrace_common::{block::FAILURES, threads::STATES};
+use wattrace_common::{
+    block::FAILURES,
+    process::EXIT_REASONS,
+    tcp::{self, FAMILIES, PHASES, ROLES},
+    threads::STATES,
+};
 
 use super::received::{Key, Life, key};
 
@@ -109,8 +114,55 @@ pub(super) fn ledger(saved: &Saved) -> BTreeMap<Key, f64> {
                 tell("disk.errors", &[failure.name(), ownership.name()], count as f64);
             }
         }
+        for (metric, values, value) in connections(account).into_iter().chain(processes(account)) {
+            tell(metric, &values, value);
+        }
     }
     told
+}
+
+type Told = (&'static str, Vec<&'static str>, f64);
+
+/// What is not 0 of a workload's connections.
+fn connections(account: &Account) -> Vec<Told> {
+    let Some(done) = &account.tcp else { return Vec::new() };
+    let totals = &done.totals;
+    let mut told = vec![
+        ("tcp.connections.unobserved_start", vec![], totals.unobserved),
+        ("tcp.io", vec!["transmit"], totals.sent),
+        ("tcp.io", vec!["receive"], totals.received),
+        ("tcp.retransmits", vec![], totals.retransmits),
+    ];
+    for (role, of) in ROLES.into_iter().zip(&totals.roles) {
+        let role = role.name();
+        for (family, count) in FAMILIES.into_iter().zip(of.established) {
+            told.push(("tcp.connections", vec![role, family.name()], count));
+        }
+        for (phase, counts) in PHASES.into_iter().zip(of.failures) {
+            for (failure, count) in tcp::FAILURES.into_iter().zip(counts) {
+                told.push(("tcp.connection.failures", vec![role, failure.name(), phase.name()], count));
+            }
+        }
+        told.push(("tcp.connections.aborted", vec![role], of.aborted));
+        told.push(("tcp.handshake.unmeasured", vec![role], of.unmeasured));
+    }
+    let told = told.into_iter().filter(|(_, _, count)| *count > 0);
+    told.map(|(metric, values, count)| (metric, values, count as f64)).collect()
+}
+
+/// Of its processes.
+fn processes(account: &Account) -> Vec<Told> {
+    let Some(done) = &account.processes else { return Vec::new() };
+    let totals = &done.totals;
+    let counts = [
+        ("process.execs", vec![], totals.execs as f64),
+        ("process.forks", vec![], totals.forks as f64),
+        ("process.short_lived", vec![], totals.short_lived as f64),
+        ("process.cpu.time", vec![], totals.exited_cpu.seconds()),
+    ];
+    let exits = EXIT_REASONS.into_iter().zip(totals.exits);
+    let exits = exits.map(|(reason, count)| ("process.exits", vec![reason.name()], count as f64));
+    counts.into_iter().chain(exits).filter(|(_, _, value)| *value > 0.0).collect()
 }
 
 /// Whether a series is a number and no histogram.

@@ -8,16 +8,22 @@ use crate::units::Joules;
 pub enum FunctionalUnit {
     /// Block I/O requests that ended.
     DiskOperations,
+    /// Established connections that ended, whichever side opened them.
+    ConnectionsClosed,
+    /// Programs that were started.
+    Execs,
 }
 
 impl FunctionalUnit {
     /// All.
-    pub const ALL: [Self; 1] = [Self::DiskOperations];
+    pub const ALL: [Self; 3] = [Self::DiskOperations, Self::ConnectionsClosed, Self::Execs];
 
     /// The name that the configuration, metrics and `once --json` use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DiskOperations => "disk_operations",
+            Self::ConnectionsClosed => "connections_closed",
+            Self::Execs => "execs",
         }
     }
 
@@ -27,6 +33,8 @@ impl FunctionalUnit {
             Self::DiskOperations => {
                 account.disk.values().fold(0, |sum, done| sum.saturating_add(done.totals.requests()))
             }
+            Self::ConnectionsClosed => account.tcp.as_ref().map_or(0, |done| done.totals.closed()),
+            Self::Execs => account.processes.as_ref().map_or(0, |done| done.totals.execs),
         }
     }
 }

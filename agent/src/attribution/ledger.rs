@@ -13,6 +13,8 @@ use crate::{
     samples::{
         OnCpu, ZoneKey, ZoneKind,
         disk::{DiskUse, Ownership},
+        process::ProcessUse,
+        tcp::{OpenNow, TcpUse},
         threads::ThreadUse,
         zone::UnknownReason,
     },
@@ -48,6 +50,12 @@ pub struct Account {
     /// Its block I/O, as long as that was counted, by how it is known to be its own; empty: it did none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disk: BTreeMap<Ownership, DiskUse>,
+    /// Its connections, as long as they were counted; `None`: it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<Box<TcpUse>>,
+    /// Its processes, as long as they were counted; `None`: none of them did anything that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<Box<ProcessUse>>,
 }
 
 /// A cgroup, by id and by path.
@@ -94,6 +102,12 @@ pub struct Entry {
     pub threads: Option<ThreadUse>,
     /// Its block I/O, by how it is known to be its own.
     pub disk: BTreeMap<Ownership, DiskUse>,
+    /// What its connections did; `None`: nothing, or they are not counted.
+    pub tcp: Option<TcpUse>,
+    /// Those that are open at the end; `None`: it has none, or that is unknown.
+    pub open: Option<OpenNow>,
+    /// What its processes did; `None`: nothing, or they are not counted.
+    pub processes: Option<ProcessUse>,
 }
 
 /// All totals.
@@ -154,6 +168,8 @@ impl Ledger {
             idle: BTreeMap::new(),
             threads: None,
             disk: BTreeMap::new(),
+            tcp: None,
+            processes: None,
         });
         if entry.cgroup.is_some() {
             account.cgroup.clone_from(&entry.cgroup);
@@ -166,6 +182,12 @@ impl Ledger {
         }
         for (ownership, done) in &entry.disk {
             account.disk.entry(*ownership).or_default().add(done);
+        }
+        if let Some(tcp) = &entry.tcp {
+            account.tcp.get_or_insert_default().add(tcp);
+        }
+        if let Some(processes) = &entry.processes {
+            account.processes.get_or_insert_default().add(processes);
         }
     }
 
@@ -257,11 +279,10 @@ impl Account {
             energy: grown_by(&self.energy, &before.energy, Microjoules::saturating_sub),
             operational: Grams((self.operational.0 - before.operational.0).max(0.0)),
             idle: grown_by(&self.idle, &before.idle, Microjoules::saturating_sub),
-            threads: self
-                .threads
-                .as_ref()
-                .map(|now| before.threads.as_ref().map_or_else(|| now.clone(), |before| Box::new(now.since(before)))),
+            threads: grown_since(self.threads.as_deref(), before.threads.as_deref(), ThreadUse::since),
             disk: self.disk.iter().map(|(of, now)| (*of, since(now, before.disk.get(of)))).collect(),
+            tcp: grown_since(self.tcp.as_deref(), before.tcp.as_deref(), TcpUse::since),
+            processes: grown_since(self.processes.as_deref(), before.processes.as_deref(), ProcessUse::since),
             ..self.clone()
         }
     }
@@ -273,12 +294,18 @@ impl Account {
         all
     }
 
-    /// Whether it cost anything, or did block I/O: it may have slept alone.
+    /// Whether it cost anything, or did what is counted: it may have slept alone.
     pub fn is_used(&self) -> bool {
         self.cpu.0 > 0
             || self.disk.values().any(DiskUse::is_any)
+            || self.tcp.as_ref().is_some_and(|done| done.is_any())
+            || self.processes.as_ref().is_some_and(|done| done.is_any())
             || self.energy.values().chain(self.idle.values()).any(|energy| energy.0 > 0)
     }
+}
+
+fn grown_since<T: Clone>(now: Option<&T>, before: Option<&T>, since: impl Fn(&T, &T) -> T) -> Option<Box<T>> {
+    now.map(|now| Box::new(before.map_or_else(|| now.clone(), |before| since(now, before))))
 }
 
 fn since(now: &DiskUse, before: Option<&DiskUse>) -> DiskUse {

@@ -117,7 +117,7 @@ fn findings(root: &Path, kernel_programs: bool) -> Vec<Finding> {
         let [.., meter] = CAPABILITIES;
         findings.push(rights(root, &[meter]));
     }
-    findings.push(sched(root, kernel_programs));
+    findings.extend(probes(root, kernel_programs));
     findings.extend(kernel_programs.then(|| disk_owners(root)));
     findings.push(cores(root));
     findings.extend(hybrid(root));
@@ -194,31 +194,58 @@ fn cgroups(root: &Path) -> Finding {
     }
 }
 
-fn sched(root: &Path, kernel_programs: bool) -> Finding {
-    const CHECK: &str = "sched probe";
+const SCHED: &str = "sched probe";
+
+fn probes(root: &Path, kernel_programs: bool) -> Vec<Finding> {
     // Only what can also be read measures anything.
     let opened = Sources::open(root, kernel_programs, config::Probes::default())
         .and_then(|mut sources| sources.glance().map(|_| sources));
     let sources = match opened {
         Ok(sources) => sources,
-        Err(error) => return finding(CHECK, Level::Failed, error.to_string()),
+        Err(error) => return vec![finding(SCHED, Level::Failed, error.to_string())],
     };
+    let programs = match &sources.sched {
+        Sched::Btf(programs) => Some(programs),
+        Sched::Files(_) => None,
+    };
+    let own = programs.map(|programs| {
+        let tcp = counted("connections", programs.tcp.as_ref().err(), "TCP connections, by who owns the socket");
+        [tcp, counted("processes", programs.processes.as_ref().err(), "forks, execs and exits, by workload")]
+    });
+    [sched(&sources, kernel_programs)].into_iter().chain(own.into_iter().flatten()).collect()
+}
+
+/// Whether a probe of its own counts `what`.
+fn counted(check: &'static str, why_not: Option<&String>, what: &str) -> Finding {
+    match why_not {
+        None => finding(check, Level::Ok, format!("counted: {what}")),
+        Some(why) => finding(check, Level::Degraded, why),
+    }
+}
+
+fn sched(sources: &Sources, kernel_programs: bool) -> Finding {
     match &sources.sched {
-        Sched::Btf(programs) => match (&programs.cgroups, programs.shortcomings().next()) {
-            (Ok(_), None) => finding(
-                CHECK,
-                Level::Ok,
-                format!("loaded at level {}, attached, and it knows this process on every CPU", sources.level.name()),
-            ),
-            (Err(reason), _) => finding(CHECK, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
-            (Ok(_), Some(_)) => {
-                let all: Vec<&str> = programs.shortcomings().map(String::as_str).collect();
-                finding(CHECK, Level::Degraded, format!("loaded; {}", all.join("; ")))
+        Sched::Btf(programs) => {
+            // Connections and processes have findings of their own.
+            let apart = [programs.tcp.as_ref().err(), programs.processes.as_ref().err()];
+            let all: Vec<&str> =
+                programs.shortcomings().filter(|why| !apart.contains(&Some(*why))).map(String::as_str).collect();
+            match &programs.cgroups {
+                Ok(_) if all.is_empty() => finding(
+                    SCHED,
+                    Level::Ok,
+                    format!(
+                        "loaded at level {}, attached, and it knows this process on every CPU",
+                        sources.level.name()
+                    ),
+                ),
+                Ok(_) => finding(SCHED, Level::Degraded, format!("loaded; {}", all.join("; "))),
+                Err(reason) => finding(SCHED, Level::Degraded, format!("loaded; cgroup events are off: {reason}")),
             }
-        },
+        }
         Sched::Files(files) => {
             let level = if kernel_programs { Level::Degraded } else { Level::Note };
-            finding(CHECK, level, format!("{}, less exact per workload: {}", files.mode(), files.reason))
+            finding(SCHED, level, format!("{}, less exact per workload: {}", files.mode(), files.reason))
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Request {
     pub json: bool,
     /// Rows of the table.
     pub rows: usize,
+    /// And how wide they are.
+    pub width: console::Width,
     /// Where `/proc` and `/sys` are.
     pub root: PathBuf,
     /// Configuration file.
@@ -82,7 +84,7 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     if request.json {
         json::write(&report, out)?;
     } else {
-        out.write_all(console::table(&report, request.rows, " or --json").as_bytes())?;
+        out.write_all(console::table(&report, request.rows, " or --json", request.width).as_bytes())?;
     }
     Ok(out.flush()?)
 }
@@ -150,6 +152,10 @@ fn files_notes(files: &Files, sources: &Sources) -> Vec<String> {
 
 /// The interval as it is shown, with the totals of `ledger`.
 pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger: &'a Ledger) -> Report<'a> {
+    let programs = match &pipeline.sources.sched {
+        Sched::Btf(programs) => Some(programs),
+        Sched::Files(_) => None,
+    };
     Report {
         usage: &interval.usage,
         ledger,
@@ -157,6 +163,9 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         factors: &pipeline.factors,
         threads: interval.threads,
         disks: &interval.disks,
+        tcp: programs.is_some_and(|programs| programs.tcp.is_ok()),
+        open: &interval.open,
+        processes: programs.is_some_and(|programs| programs.processes.is_ok()),
         floors: &interval.floors,
         hardware: &interval.hardware,
         idle_policy: pipeline.idle_policy(),

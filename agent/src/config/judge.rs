@@ -7,8 +7,8 @@ use super::{
     settings::{Mistake, Setting, Settings, Value},
     single::{self, NO_UNIT},
     valid::{
-        Agent, BlockLevel, Carbon, ClientFiles, Compression, Config, Energy, Headers, LogLevel, Logs, MeterKind, Otlp,
-        Probes, Prometheus, Resource, SchedLevel,
+        Agent, BlockLevel, Carbon, ClientFiles, Compression, Config, Counting, Energy, Headers, LogLevel, Logs,
+        MeterKind, Otlp, Probes, Prometheus, Resource, SchedLevel,
     },
 };
 use crate::{
@@ -152,9 +152,12 @@ impl Judge<'_> {
     fn probes(&mut self) -> Probes {
         let levels = SchedLevel::ALL.map(|level| (level.name(), level));
         let blocks = BlockLevel::ALL.map(|level| (level.name(), level));
+        let counting = Counting::ALL.map(|counting| (counting.name(), counting));
         Probes {
             sched: self.one_of("probes.sched", &levels).unwrap_or_default(),
             block: self.one_of("probes.block", &blocks).unwrap_or_default(),
+            tcp: self.one_of("probes.tcp", &counting).unwrap_or_default(),
+            process: self.one_of("probes.process", &counting).unwrap_or_default(),
         }
     }
 

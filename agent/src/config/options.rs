@@ -86,7 +86,7 @@ pub(super) const SECTIONS: [Section; 7] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 31] = [
+pub(super) const OPTIONS: [Opt; 33] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -113,11 +113,11 @@ pub(super) const OPTIONS: [Opt; 31] = [
     },
     Opt {
         key: "agent.functional_unit",
-        kind: Kind::OneOf(&["none", "disk_operations"]),
+        kind: Kind::OneOf(&["none", "disk_operations", "connections_closed", "execs"]),
         variables: &[],
         reload: false,
         example: "",
-        help: "What workloads do, so that energy can be stated for each time that they do it: `once` then shows joules per operation, and wattrace.workload.operations counts them. \"disk_operations\": block I/O requests. \"none\": nothing is.",
+        help: "What workloads do, so that energy can be stated for each time that they do it: `once` then shows joules per operation, and wattrace.workload.operations counts them. \"disk_operations\": block I/O requests. \"connections_closed\": established TCP connections that ended, on either side. \"execs\": programs that were started. \"none\": nothing is.",
     },
     Opt {
         key: "energy.source",
@@ -174,6 +174,22 @@ pub(super) const OPTIONS: [Opt; 31] = [
         reload: false,
         example: "",
         help: "What is counted of block I/O. \"total\": requests, bytes, errors, and how long each took from the kernel's start of it to its end. \"device\": the same, but the time from when the device was given it, which costs a look-up and a map entry for each. \"off\": nothing.",
+    },
+    Opt {
+        key: "probes.tcp",
+        kind: Kind::OneOf(&["on", "off"]),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "Whether TCP connections are counted: how many, how they end, how long they live, and what they carry.",
+    },
+    Opt {
+        key: "probes.process",
+        kind: Kind::OneOf(&["on", "off"]),
+        variables: &[],
+        reload: false,
+        example: "",
+        help: "Whether processes are counted: those that are made, programs that are started, and how processes end.",
     },
     Opt {
         key: "carbon.location",

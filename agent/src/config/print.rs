@@ -14,13 +14,15 @@ use crate::attribution::functional::FunctionalUnit;
 /// not named here does not compile.
 pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
     let Config { agent, energy, probes, carbon, otlp, prometheus, resource } = config;
-    let Probes { sched, block } = probes;
+    let Probes { sched, block, tcp, process } = probes;
     let Prometheus { listen } = prometheus;
     let Resource { attributes, service_name } = resource;
     let all = agent_values(agent).into_iter().chain(energy_values(energy)).chain(carbon_values(carbon));
     let all = all.chain(otlp_values(otlp)).chain(logs_values(otlp)).chain([
         ("probes.sched", Some(Value::text(sched.name()))),
         ("probes.block", Some(Value::text(block.name()))),
+        ("probes.tcp", Some(Value::text(tcp.name()))),
+        ("probes.process", Some(Value::text(process.name()))),
         ("prometheus.listen", listen.as_ref().map(Value::text)),
         ("resource.attributes", table(attributes)),
         ("resource.service_name", service_name.as_ref().map(Value::text)),

@@ -62,7 +62,14 @@ fn figures_arrive_with_their_unit() {
         assert_eq!(parsed(&format!("probes.block = \"{}\"", level.name())).unwrap().probes.block, level);
     }
     assert_eq!(parsed("").unwrap().probes.block, BlockLevel::Total);
-    for (text, unit) in [("none", None), ("disk_operations", Some(FunctionalUnit::DiskOperations))] {
+    for counting in Counting::ALL {
+        let text = format!("[probes]\ntcp = \"{0}\"\nprocess = \"{0}\"", counting.name());
+        let probes = parsed(&text).unwrap().probes;
+        assert_eq!([probes.tcp, probes.process], [counting; 2]);
+    }
+    assert_eq!(parsed("probes.tcp = \"off\"").unwrap().probes.process, Counting::On, "each for itself");
+    let units = FunctionalUnit::ALL.map(|unit| (unit.name(), Some(unit)));
+    for (text, unit) in units.into_iter().chain([("none", None)]) {
         assert_eq!(parsed(&format!("agent.functional_unit = \"{text}\"")).unwrap().agent.functional_unit, unit);
     }
     assert_eq!(parsed("energy.source = \"powercap\"").unwrap().energy.source, Some(MeterKind::Powercap));

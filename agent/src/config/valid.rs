@@ -112,6 +112,33 @@ pub struct Probes {
     pub sched: SchedLevel,
     /// Of block I/O.
     pub block: BlockLevel,
+    /// Of connections.
+    pub tcp: Counting,
+    /// Of processes.
+    pub process: Counting,
+}
+
+/// Whether something is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// It is.
+    #[default]
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Counting {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::On, Self::Off];
+
+    /// The name that the configuration uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// How much is counted of block I/O.

@@ -10,12 +10,23 @@ use crate::{
     units::{Joules, Microjoules, Nanos},
 };
 
+mod work;
+
 #[cfg(test)]
 mod tests;
 
+/// How wide lines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// A hundred characters, if there is no functional unit.
+    Narrow,
+    /// As wide as everything that is counted needs.
+    Wide,
+}
+
 /// The whole table, `rows` workloads of it; `or` says how else the rest can be had, ` or --json`.
-pub fn table(report: &Report<'_>, rows: usize, or: &str) -> String {
-    [heading(report), workloads(report, rows, or), books(report), notes(report)].concat()
+pub fn table(report: &Report<'_>, rows: usize, or: &str, width: Width) -> String {
+    [heading(report), workloads(report, rows, or, width), books(report), notes(report)].concat()
 }
 
 fn heading(report: &Report<'_>) -> String {
@@ -54,36 +65,44 @@ fn grid(report: &Report<'_>) -> String {
     )
 }
 
-fn workloads(report: &Report<'_>, rows: usize, or: &str) -> String {
+fn workloads(report: &Report<'_>, rows: usize, or: &str, shown_as: Width) -> String {
     // Who only slept is in the JSON.
     let ranked: Vec<_> = report.ranked().into_iter().filter(|account| account.is_used()).collect();
     let (shown, rest) = ranked.split_at(ranked.len().min(rows));
-    let width = name_width(report);
+    let width = name_width(report, shown_as);
     let idle = if report.idle_policy == IdlePolicy::Separate { String::new() } else { format!(" {:>11}", "IDLE J") };
     let disk = if report.disk_known() { format!(" {:>8} {:>8}", "READ/s", "WRITE/s") } else { String::new() };
+    let work = if shown_as == Width::Wide { work::columns(report, ["CONN", "FAIL", "EXEC"]) } else { String::new() };
     let unit = if report.functional_unit.is_some() { format!(" {:>10}", "J/op") } else { String::new() };
     let mut text = format!(
-        "{:<width$} {:<13} {:>9} {:>11}{idle} {:>8} {:>9}{disk}{unit}\n",
+        "{:<width$} {:<13} {:>9} {:>11}{idle} {:>8} {:>9}{disk}{work}{unit}\n",
         "WORKLOAD", "KIND", "CPU s", "J", "W", "mgCO2e"
     );
     for account in shown {
-        text.push_str(&row(report, &clip(&account.workload.name, width), account.workload.kind.name(), &[account]));
+        text.push_str(&row(
+            report,
+            shown_as,
+            &clip(&account.workload.name, width),
+            account.workload.kind.name(),
+            &[account],
+        ));
     }
     if !rest.is_empty() {
         let more = format!("… {} more (--rows {}{or})", rest.len(), ranked.len());
-        text.push_str(&row(report, &more, "", rest));
+        text.push_str(&row(report, shown_as, &more, "", rest));
     }
     text
 }
 
-fn row(report: &Report<'_>, name: &str, kind: &str, accounts: &[&Account]) -> String {
+fn row(report: &Report<'_>, shown_as: Width, name: &str, kind: &str, accounts: &[&Account]) -> String {
     let cpu: Nanos = accounts.iter().map(|account| account.cpu).sum();
     let energy: Microjoules = accounts.iter().map(|account| total(account)).sum();
     let grams: f64 = accounts.iter().map(|account| account.operational.0).sum();
     let shown = |figure: f64| if report.energy_known() { format!("{figure:.3}") } else { "-".to_owned() };
-    let width = name_width(report);
+    let width = name_width(report, shown_as);
+    let work = if shown_as == Width::Wide { work::of(report, accounts) } else { String::new() };
     format!(
-        "{name:<width$} {kind:<13} {:>9.3} {:>11}{} {:>8} {:>9}{}{}\n",
+        "{name:<width$} {kind:<13} {:>9.3} {:>11}{} {:>8} {:>9}{}{work}{}\n",
         cpu.seconds(),
         shown(energy.joules().0),
         idle_of(report, accounts),
@@ -95,8 +114,8 @@ fn row(report: &Report<'_>, name: &str, kind: &str, accounts: &[&Account]) -> St
 }
 
 /// Two columns more make names shorter, so that a line still fits into a hundred characters.
-fn name_width(report: &Report<'_>) -> usize {
-    if report.disk_known() { 27 } else { 44 }
+fn name_width(report: &Report<'_>, shown_as: Width) -> usize {
+    if report.disk_known() && shown_as == Width::Narrow { 27 } else { 44 }
 }
 
 /// Bytes per second in and out, where block I/O is counted.
@@ -217,6 +236,8 @@ fn notes(report: &Report<'_>) -> String {
     if unknown.0 > 0 {
         lines.push(format!("unknown {:.3} s of meter time: its energy is in no figure above\n", unknown.seconds()));
     }
+    lines.extend(work::connections(report));
+    lines.extend(work::processes(report));
     lines.extend(unit(report));
     if report.sched.lost > 0 {
         let list: Vec<String> = report.sched.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();

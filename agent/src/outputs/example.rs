@@ -19,8 +19,11 @@ use crate::{
     },
     identity::{Kind, Triplet, Workload},
     samples::{
-        EnergySource, Instant, OnCpu, Place, Scope, ZoneKey, ZoneKind,
+        EnergySource, Instant, OnCpu, Place, ProcessTotals, RoleTotals, Scope, TcpDurations, TcpTotals, ZoneKey,
+        ZoneKind,
         disk::{DiskUse, MachineDisks, Ownership},
+        process::ProcessUse,
+        tcp::{OpenNow, TcpUse},
         threads::{MachineThreads, ThreadUse},
         usage::UsageSample,
         zone::{UnknownReason, ZoneSample},
@@ -41,6 +44,9 @@ pub(crate) struct Example {
     pub(crate) factors: Factors,
     pub(crate) threads: Option<MachineThreads>,
     pub(crate) disks: MachineDisks,
+    tcp: bool,
+    pub(crate) open: BTreeMap<Triplet, OpenNow>,
+    processes: bool,
     pub(crate) functional_unit: Option<FunctionalUnit>,
     pub(crate) floors: BTreeMap<ZoneKey, Floor>,
     pub(crate) hardware: Vec<ZoneSample>,
@@ -95,6 +101,9 @@ impl Example {
             },
             threads: None,
             disks: MachineDisks::default(),
+            tcp: false,
+            open: BTreeMap::new(),
+            processes: false,
             functional_unit: None,
             floors: BTreeMap::from([(PACKAGE[0], floor)]),
             hardware: vec![known(platform, 100_000_000), unknown(core)],
@@ -117,13 +126,47 @@ impl Example {
             done.totals.operations[..3].copy_from_slice(&operations);
             done
         };
-        let first = did([24_690_000, 4_096], [300, 1, 2]);
-        let entries =
-            [Entry { disk: [(Ownership::Cgroup, first)].into(), ..entry(Kind::SystemdUnit, "ssh.service", 0, 0.0) }];
+        let done = did([24_690_000, 4_096], [300, 1, 2]);
+        let entries = [Entry { disk: [(Ownership::Cgroup, done)].into(), ..first() }];
         let disk = [(Ownership::Root, did([0, 3_000], [0, 6, 0]))].into();
         let nobody = Entry { cgroup: None, disk, ..entry(Kind::Unattributed, "unattributed", 0, 0.0) };
         self.ledger.post(&Attribution::default(), &entries, &nobody);
         self.disks.work = Some(BTreeMap::new());
+    }
+
+    /// Connections of the first workload.
+    pub(crate) fn connected(&mut self) {
+        let client = RoleTotals {
+            established: [30, 2],
+            closed: 31,
+            unmeasured: 1,
+            aborted: 4,
+            failures: [[7, 0, 0, 0, 0], [0, 0, 1, 0, 0]],
+        };
+        let roles = [client, RoleTotals::default()];
+        let totals = TcpTotals { roles, unobserved: 3, sent: 12_000, received: 4_096, retransmits: 5 };
+        self.first_did(Entry { tcp: Some(TcpUse { totals, durations: None }), ..first() });
+        self.tcp = true;
+    }
+
+    /// And how long those took.
+    pub(crate) fn connected_for(&mut self, durations: TcpDurations) {
+        let tcp = TcpUse { durations: Some(durations), ..TcpUse::default() };
+        self.first_did(Entry { tcp: Some(tcp), ..first() });
+    }
+
+    /// Processes of the first workload.
+    pub(crate) fn started_programs(&mut self) {
+        let exited_cpu = Nanos::from_millis(750);
+        let totals =
+            ProcessTotals { forks: 1_500, execs: 1_234, exits: [1_200, 0, 3, 0], short_lived: 1_100, exited_cpu };
+        self.first_did(Entry { processes: Some(ProcessUse { totals }), ..first() });
+        self.processes = true;
+    }
+
+    fn first_did(&mut self, done: Entry) {
+        let nobody = Entry { cgroup: None, ..entry(Kind::Unattributed, "unattributed", 0, 0.0) };
+        self.ledger.post(&Attribution::default(), &[done], &nobody);
     }
 
     /// As `once` shows it.
@@ -135,6 +178,9 @@ impl Example {
             factors: &self.factors,
             threads: self.threads,
             disks: &self.disks,
+            tcp: self.tcp,
+            open: &self.open,
+            processes: self.processes,
             functional_unit: self.functional_unit,
             floors: &self.floors,
             hardware: &self.hardware,
@@ -202,6 +248,11 @@ fn books(key: ZoneKey, [measured, idle]: [u64; 2], [first, second, nobody]: [u64
     }
 }
 
+/// The first workload, that does nothing.
+fn first() -> Entry {
+    entry(Kind::SystemdUnit, "ssh.service", 0, 0.0)
+}
+
 fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
     let id = Triplet { namespace: "test".to_owned(), name: name.to_owned(), instance: name.to_owned() };
     Entry {
@@ -215,5 +266,8 @@ fn entry(kind: Kind, name: &str, millis: u64, grams: f64) -> Entry {
         operational: Grams(grams),
         threads: None,
         disk: BTreeMap::new(),
+        tcp: None,
+        open: None,
+        processes: None,
     }
 }

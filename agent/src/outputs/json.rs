@@ -22,6 +22,8 @@ use crate::{
 
 mod disk;
 mod durations;
+mod process;
+mod tcp;
 mod threads;
 
 #[derive(Serialize)]
@@ -119,11 +121,14 @@ struct Pue {
 #[derive(Serialize)]
 struct Probes<'a> {
     sched: Sched<'a>,
-    block: Block,
+    block: Counted,
+    tcp: Counted,
+    process: Counted,
 }
 
+/// How much a probe counts.
 #[derive(Serialize)]
-struct Block {
+struct Counted {
     level: &'static str,
 }
 
@@ -159,6 +164,12 @@ struct Workload<'a> {
     /// Where block I/O is counted, by how it is known to be the workload's.
     #[serde(skip_serializing_if = "Option::is_none")]
     disk: Option<BTreeMap<&'static str, disk::Disk>>,
+    /// Where connections are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Option<tcp::Tcp>,
+    /// Where processes are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<process::Process>,
     /// Where there is a functional unit.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     unit: Option<Unit>,
@@ -211,7 +222,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
         },
         grid: grid(report),
         pue: Pue { value: report.factors.pue.value(), source: report.factors.pue.source().name() },
-        probes: Probes { sched: sched(report), block: Block { level: report.block } },
+        probes: probes(report),
     }
 }
 
@@ -261,6 +272,16 @@ fn grid<'a>(report: &'a Report<'_>) -> Grid<'a> {
     }
 }
 
+fn probes<'a>(report: &'a Report<'_>) -> Probes<'a> {
+    let on_or_off = |is_counted| Counted { level: if is_counted { "on" } else { "off" } };
+    Probes {
+        sched: sched(report),
+        block: Counted { level: report.block },
+        tcp: on_or_off(report.tcp),
+        process: on_or_off(report.processes),
+    }
+}
+
 fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
     let reason = report.sched.reason.as_deref();
     Sched {
@@ -293,6 +314,8 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         },
         threads: account.threads.as_ref().map(|threads| (&**threads).into()),
         disk: report.disk_known().then(|| disk::by_ownership(account)),
+        tcp: tcp::of(report, account),
+        process: process::of(report, account),
         unit: report.functional_unit.map(|_| Unit {
             operations: report.operations(account),
             j_per_operation: report.per_operation(&[account]).map(|energy| energy.0),

@@ -11,8 +11,9 @@ use crate::{
         weight::Method,
     },
     carbon::footprint::{Factors, Footprint},
+    identity::Triplet,
     samples::{
-        EnergySource, ZoneKey, ZoneKind, disk::MachineDisks, threads::MachineThreads, usage::UsageSample,
+        EnergySource, ZoneKey, ZoneKind, disk::MachineDisks, tcp::OpenNow, threads::MachineThreads, usage::UsageSample,
         zone::ZoneSample,
     },
     units::{Joules, Microjoules, Nanos},
@@ -33,6 +34,12 @@ pub struct Report<'a> {
     pub threads: Option<MachineThreads>,
     /// The machine's block devices.
     pub disks: &'a MachineDisks,
+    /// Whether connections are counted.
+    pub tcp: bool,
+    /// Connections that are open at the end, of whom that is known.
+    pub open: &'a BTreeMap<Triplet, OpenNow>,
+    /// Whether processes are counted.
+    pub processes: bool,
     /// Idle floors in use.
     pub floors: &'a BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out: shown, never added.
@@ -118,7 +125,12 @@ impl Report<'_> {
 
     /// How often the workload did what is the functional unit; `None`: it is not known.
     pub fn operations(&self, account: &Account) -> Option<u64> {
-        self.functional_unit.filter(|_| self.disk_known()).map(|unit| unit.count(account))
+        let is_counted = |unit: &FunctionalUnit| match unit {
+            FunctionalUnit::DiskOperations => self.disk_known(),
+            FunctionalUnit::ConnectionsClosed => self.tcp,
+            FunctionalUnit::Execs => self.processes,
+        };
+        self.functional_unit.filter(is_counted).map(|unit| unit.count(account))
     }
 
     /// Active energy of these for each operation; `None`: one of the two is not known, or there was no operation.

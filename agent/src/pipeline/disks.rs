@@ -43,7 +43,8 @@ pub(super) struct Disks {
     facts: BTreeMap<u64, GroupFacts>,
     /// And in this one.
     asked: BTreeMap<u64, Option<GroupFacts>>,
-    root_cgroup: u64,
+    /// Whose cgroup is no workload's.
+    pub(super) root_cgroup: u64,
     malformed: u64,
     unreadable: u64,
     beyond: u64,

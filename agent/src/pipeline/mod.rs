@@ -28,6 +28,8 @@ use crate::{
         ZoneKey,
         disk::{DiskSample, MachineDisks},
         load::LoadTracker,
+        process::ProcessTracker,
+        tcp::{OpenNow, TcpTracker},
         threads::{MachineThreads, ThreadsTracker},
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
@@ -35,6 +37,7 @@ use crate::{
     units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
+mod counted;
 pub mod disks;
 pub mod factors;
 pub mod files;
@@ -104,6 +107,8 @@ pub struct Interval {
     pub threads: Option<MachineThreads>,
     /// The machine's block devices.
     pub disks: MachineDisks,
+    /// Connections that are open at the end, of those who ever had any; of nobody where that is unknown.
+    pub open: BTreeMap<Triplet, OpenNow>,
     /// The idle floors that were used.
     pub floors: BTreeMap<ZoneKey, Floor>,
     /// Zones that contain, or lie inside, one that is shared out.
@@ -136,6 +141,8 @@ pub struct Pipeline {
     usage: UsageTracker,
     threads: ThreadsTracker,
     disks: Disks,
+    tcp: TcpTracker,
+    processes: ProcessTracker,
     load: LoadTracker,
     zones: ZoneTracker,
     watch: Watch,
@@ -150,7 +157,7 @@ pub struct Pipeline {
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
     filled: f64,
-    /// Workloads by the last interval in which they ran, did block I/O, or had threads or reserved CPUs.
+    /// Workloads by the last interval in which they ran, did what is counted, or had threads, open connections or reserved CPUs.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
 }
@@ -205,6 +212,8 @@ impl Pipeline {
             usage: UsageTracker::default(),
             threads: ThreadsTracker::default(),
             disks,
+            tcp: TcpTracker::default(),
+            processes: ProcessTracker::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
@@ -244,6 +253,9 @@ impl Pipeline {
             operational: footprint.unattributed,
             threads: None,
             disk: self.disks.nobodys(disk),
+            tcp: None,
+            open: None,
+            processes: None,
         }
     }
 
@@ -317,6 +329,8 @@ impl Pipeline {
         self.usage.observe(&reading);
         self.threads.observe(&reading);
         self.disks.observe(&reading);
+        self.tcp.observe(&reading);
+        self.processes.observe(&reading);
         Ok(())
     }
 
@@ -332,7 +346,8 @@ impl Pipeline {
         let zones = self.zones.close();
         let threads = self.threads.close();
         let (disk, disks) = self.disks.close(&self.sources.root);
-        let (entries, times, reserved) = self.identify(&usage, threads.as_ref(), &disk);
+        let counted = self.close_counted();
+        let (entries, times, reserved) = self.identify(&usage, threads.as_ref(), &disk, &counted);
         let by_place = Usage { busy: usage.busy.clone(), work: times, gain: self.gain };
         let floors = self.floors(&zones);
         let floor = |key| floors.get(&key).map_or(Watts(0.0), |floor| floor.watts);
@@ -355,7 +370,8 @@ impl Pipeline {
         let hardware = zones.into_iter().filter(|zone| !zone.key.kind.is_attributed()).collect();
         self.stages.end(Stage::Attribute, clock::monotonic());
         let meter = self.watch.close();
-        Interval { usage, attribution, footprint, threads, disks, floors, hardware, own, pressures, meter }
+        let open = counted.open(&entries, &self.ledger);
+        Interval { usage, attribution, footprint, threads, disks, open, floors, hardware, own, pressures, meter }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

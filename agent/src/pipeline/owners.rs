@@ -11,7 +11,9 @@ use wattrace_common::{
 };
 
 use super::{
-    Pipeline, disks,
+    Pipeline,
+    counted::Counted,
+    disks,
     reserved::Reservation,
     sources::{Found, Loss},
 };
@@ -62,11 +64,7 @@ impl Pipeline {
     /// Gives the kernel's slots of workloads that are gone back, once its tables get crowded. A key must
     /// have been quiet for a whole tick: its last slice has been read.
     pub(super) fn relieve(&mut self) {
-        if self.sources.disk_fullness() >= CROWDED {
-            let registry = &self.registry;
-            let freed = self.sources.release_disk(|id| registry.is_dead(id));
-            self.disks.tracker.forget(&freed);
-        }
+        self.relieve_rows();
         self.filled = self.sources.fullness();
         if self.filled < CROWDED {
             self.crowded_since.clear();
@@ -79,6 +77,19 @@ impl Pipeline {
         self.threads.forget(&freed);
         self.crowded_since = quiet.difference(&freed).copied().collect();
         self.filled = self.sources.fullness();
+    }
+
+    fn relieve_rows(&mut self) {
+        let (registry, [disk, tcp, processes]) = (&self.registry, self.sources.rows_fullness());
+        if disk >= CROWDED {
+            self.disks.tracker.forget(&self.sources.release_disk(|id| registry.is_dead(id)));
+        }
+        if tcp >= CROWDED {
+            self.tcp.forget(&self.sources.release_tcp(|id| registry.is_dead(id)));
+        }
+        if processes >= CROWDED {
+            self.processes.forget(&self.sources.release_processes(|id| registry.is_dead(id)));
+        }
     }
 
     /// Whether the kernel's tables fill up: then a tick reads everything, so that slots can be given back in time.
@@ -132,19 +143,24 @@ impl Pipeline {
     }
 
     /// Maps kernel keys to workloads; keys that map to the same one are added up. Who has reserved CPUs, threads that
-    /// only waited, or block I/O, is among them, whether it ran or not.
+    /// only waited, block I/O, connections or processes, is among them, whether it ran or not.
     pub(super) fn identify(
         &mut self,
         usage: &UsageSample,
         threads: Option<&ThreadsSample>,
         disk: &DiskSample,
+        counted: &Counted,
     ) -> (Vec<Entry>, Vec<BTreeMap<Place, OnCpu>>, Vec<MicroCpus>) {
         let mut keys = present(usage, threads, |key| self.is_dead(key));
         // Requests of who is gone may end later.
         let named = disk.work.keys().filter_map(|owner| self.disks.named(*owner).ok());
         keys.extend(named.map(WorkKey::cgroup));
+        // Those of connections and processes get no part by being looked up: who is not known is nobody.
+        let more: BTreeSet<_> = counted.cgroups().map(WorkKey::cgroup).collect();
+        self.repair(&more, usage.to.monotonic);
         self.repair(&keys, usage.to.monotonic);
         let mut found = self.owned(&keys, usage, threads, disk);
+        self.add_counted(&mut found, counted);
         for Reservation { workload, cgroup, cpus } in self.reservations(usage) {
             let owned = found.entry(workload.id.clone()).or_insert_with(|| Owned::new(&workload));
             owned.entry.cgroup.get_or_insert(cgroup);
@@ -236,14 +252,14 @@ fn present(
 }
 
 /// What one workload used and reserved.
-struct Owned {
-    entry: Entry,
+pub(super) struct Owned {
+    pub(super) entry: Entry,
     times: BTreeMap<Place, OnCpu>,
     reserved: MicroCpus,
 }
 
 impl Owned {
-    fn new(workload: &Arc<Workload>) -> Self {
+    pub(super) fn new(workload: &Arc<Workload>) -> Self {
         let workload = Arc::clone(workload);
         let entry = Entry {
             workload,
@@ -252,6 +268,9 @@ impl Owned {
             operational: Grams(0.0),
             threads: None,
             disk: BTreeMap::new(),
+            tcp: None,
+            open: None,
+            processes: None,
         };
         Self { entry, times: BTreeMap::new(), reserved: MicroCpus(0) }
     }

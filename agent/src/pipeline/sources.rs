@@ -2,34 +2,31 @@
 //! meter, the topology, the cgroup tree. Gathers; decides nothing about figures.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wattrace_common::{
-    owner::OwnerKey,
-    sched::{Work, WorkKey},
-};
+use wattrace_common::sched::{Work, WorkKey};
 
 use super::files::Files;
 use crate::{
     clock,
-    config::{self, BlockLevel, SchedLevel},
+    config::{self, SchedLevel},
     probes::{
         FileError,
-        bpf::{
-            self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, EventPlan, Programs, layout::Layouts,
-        },
+        bpf::{CgroupChange, CpuTotals, Programs},
         cgroupfs::{self, Finder},
-        disks, fdinfo, lockdown, process, procfs,
+        fdinfo, process, procfs,
         sys::HandleError,
         topology::{self, Topology},
     },
     samples::{CpuReading, Instant, Place, Reading},
     units::{Bytes, Nanos},
 };
+
+mod programs;
 
 /// How on-CPU time is measured.
 pub enum Sched {
@@ -112,7 +109,7 @@ impl Sources {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok(), probes)
+            programs::load(root, &topology, cgroups.as_deref().ok(), probes)
         } else {
             Err("switched off by --no-bpf".to_owned())
         };
@@ -122,7 +119,7 @@ impl Sources {
         let finder = cgroups.as_ref().ok().and_then(|mount| Finder::open(mount).ok());
         let places = topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)).collect();
         let kernel_memory = if matches!(sched, Sched::Btf(_)) { fdinfo::kernel_memory(root) } else { None };
-        let map_memory = map_memory(root, &sched);
+        let map_memory = programs::map_memory(root, &sched);
         let (root, busy_before) = (root.to_owned(), BTreeMap::new());
         let has_siblings = topology.has_siblings();
         let is_full = matches!(&sched, Sched::Btf(programs) if programs.threads.is_ok());
@@ -163,40 +160,11 @@ impl Sources {
     /// `metered`. `glance` was taken just before that; nothing closer is had without kernel programs.
     pub fn read(&mut self, glance: Glance, metered: impl Fn(Place) -> Option<Nanos>) -> Result<Reading, SourcesError> {
         self.follow_hotplug()?;
-        let programs = match &mut self.sched {
-            Sched::Btf(programs) => programs,
-            Sched::Files(files) => {
-                let files = Some(files.read(&self.root));
-                return Ok(Reading {
-                    at: glance.at,
-                    cpus: glance.cpus,
-                    times: Vec::new(),
-                    files,
-                    threads: None,
-                    disk: None,
-                    tcp: None,
-                    processes: None,
-                });
-            }
-        };
-        settle(programs, &self.root);
-        let (at, places) = (clock::now(), &self.places);
-        let as_of = |cpu| places.get(&cpu).and_then(|place| metered(*place)).unwrap_or(Nanos(u64::MAX));
-        let read = programs.times.read(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu), as_of);
-        let threads = programs.threads.as_mut().ok();
-        let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
-        let is_there = |device| disks::is_there(&self.root, device);
-        let disk = programs.block.as_mut().ok().map(|block| block.read(&programs.times, is_there));
-        Ok(Reading {
-            at,
-            cpus: self.placed(&read.cpus),
-            times: read.times,
-            files: None,
-            threads,
-            disk,
-            tcp: None,
-            processes: None,
-        })
+        if let Sched::Files(files) = &mut self.sched {
+            let files = Some(files.read(&self.root));
+            return Ok(Reading { at: glance.at, cpus: glance.cpus, files, ..Reading::default() });
+        }
+        Ok(self.read_programs(metered))
     }
 
     /// CPU totals alone: a few loads per CPU, however many workloads there are.
@@ -204,7 +172,7 @@ impl Sources {
         self.follow_hotplug()?;
         let cpus = match &mut self.sched {
             Sched::Btf(programs) => {
-                settle(programs, &self.root);
+                programs::settle(programs, &self.root);
                 let totals = programs.times.totals(clock::monotonic, |cpu| self.topology.cpus.contains_key(&cpu));
                 self.placed(&totals)
             }
@@ -290,114 +258,6 @@ impl Sources {
             _ => [0; 16],
         }
     }
-
-    /// What was lost on the way from the kernel, or nearly.
-    pub fn losses(&self) -> Vec<Loss> {
-        let programs = match &self.sched {
-            Sched::Btf(programs) => programs,
-            Sched::Files(files) => return files.losses(),
-        };
-        let counted = programs.times.losses().into_iter();
-        let counted = counted.map(|loss| Loss {
-            name: format!("{}.{}", loss.program.name(), loss.reason.name()),
-            count: loss.count,
-            loses: loss.reason.loses(),
-        });
-        let malformed = programs.cgroups.as_ref().map_or(0, CgroupEvents::malformed);
-        let torn_threads = programs.threads.as_ref().map_or(0, bpf::ThreadMaps::torn);
-        let ours = [
-            Loss { name: "sched.torn_threads".to_owned(), count: torn_threads, loses: false },
-            Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
-            Loss { name: "cgroup_events.malformed".to_owned(), count: malformed, loses: true },
-        ];
-        let interrupted = programs.interruptible.iter().filter_map(|(name, descriptor)| {
-            let count = fdinfo::missed_by(&self.root, *descriptor)?;
-            Some(Loss { name: format!("{name}.interrupted"), count, loses: true })
-        });
-        counted.chain(ours).chain(interrupted).collect()
-    }
-
-    /// Gives the kernel's slots of dead keys back; returns those given.
-    pub fn release(&mut self, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
-        match &mut self.sched {
-            Sched::Btf(programs) => programs.times.release(dead, programs.threads.as_mut().ok()),
-            Sched::Files(_) => BTreeSet::new(),
-        }
-    }
-
-    /// What is counted of block I/O: what was asked for may not be had here.
-    pub fn block_level(&self) -> BlockLevel {
-        match &self.sched {
-            Sched::Btf(programs) if programs.block.is_ok() && programs.issues.is_ok() => BlockLevel::Device,
-            Sched::Btf(programs) if programs.block.is_ok() => BlockLevel::Total,
-            Sched::Btf(_) | Sched::Files(_) => BlockLevel::Off,
-        }
-    }
-
-    /// Gives the kernel's rows of block I/O back whose owners are dead, by the ids of their cgroups; returns those given.
-    pub fn release_disk(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
-        match &mut self.sched {
-            Sched::Btf(programs) => programs.block.as_mut().map(|block| block.release(is_dead)).unwrap_or_default(),
-            Sched::Files(_) => BTreeSet::new(),
-        }
-    }
-
-    /// Share of the kernel's rows of block I/O that is taken, 0 to 1.
-    pub fn disk_fullness(&self) -> f64 {
-        match &self.sched {
-            Sched::Btf(programs) => programs.block.as_ref().map_or(0.0, BlockMaps::fullness),
-            Sched::Files(_) => 0.0,
-        }
-    }
-
-    /// Share of the fullest CPU's table that is taken, 0 to 1.
-    pub fn fullness(&self) -> f64 {
-        match &self.sched {
-            Sched::Btf(programs) => programs.times.fullness(),
-            Sched::Files(_) => 0.0,
-        }
-    }
-}
-
-fn map_memory(root: &Path, sched: &Sched) -> Vec<(String, Bytes)> {
-    let Sched::Btf(programs) = sched else { return Vec::new() };
-    let maps = programs.descriptors.iter();
-    maps.filter_map(|(name, descriptor)| Some((name.clone(), fdinfo::memory_of(root, *descriptor)?))).collect()
-}
-
-/// Has time that no switch told of shared out, before totals are read.
-fn settle(programs: &Programs, root: &Path) {
-    programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
-}
-
-fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config::Probes) -> Result<Sched, String> {
-    let btf = root.join("sys/kernel/btf/vmlinux");
-    let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
-    let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
-    let machine = bpf::Machine {
-        btf,
-        possible: topology.possible.iter().max().map_or(1, |last| last + 1),
-        online: topology.cpus.keys().copied().collect(),
-        root_cgroup,
-        locked_down: lockdown::forbids_copies(root),
-        time_runs: true,
-        reorders: bpf::REORDERS,
-        follows_threads: probes.sched == SchedLevel::Full,
-        siblings: topology.siblings(),
-        block: match probes.block {
-            BlockLevel::Off => BlockMode::Off,
-            BlockLevel::Total => BlockMode::Total,
-            BlockLevel::Device => BlockMode::Device,
-        },
-        requests: disks::requests(root),
-        tcp: false,
-        network: process::network(root),
-        process: false,
-        events: EventPlan::default(),
-        me: process::expected(root, cgroups, root_cgroup),
-    };
-    let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;
-    Ok(Sched::Btf(Box::new(programs)))
 }
 
 /// Waits without anything to wait for.

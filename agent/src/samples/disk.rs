@@ -11,7 +11,9 @@ use wattrace_common::{
     owner::OwnerKey,
 };
 
-use super::{DeviceNumber, DiskDeviceReading, DiskTotals, DiskWorkReading, Durations, Reading, usage::grown};
+use super::{
+    DeviceNumber, DiskDeviceReading, DiskTotals, DiskWorkReading, Durations, Reading, figures::Figures, usage::grown,
+};
 
 pub mod load;
 mod ownership;
@@ -81,7 +83,9 @@ impl DiskTotals {
     pub fn errors_of(&self, failure: Failure) -> u64 {
         self.errors.get(failure as usize).copied().unwrap_or(0)
     }
+}
 
+impl Figures for DiskTotals {
     fn figures(&self) -> impl Iterator<Item = &u64> {
         self.operations.iter().chain(&self.bytes).chain(&self.unmeasured).chain(&self.errors)
     }
@@ -90,24 +94,12 @@ impl DiskTotals {
         let Self { operations, bytes, unmeasured, errors } = self;
         operations.iter_mut().chain(bytes).chain(unmeasured).chain(errors)
     }
-
-    fn add(&mut self, other: &Self) {
-        self.figures_mut().zip(other.figures()).for_each(|(sum, figure)| *sum = sum.saturating_add(*figure));
-    }
-
-    fn grow(&mut self, totals: &Self) -> Self {
-        let mut delta = Self::default();
-        for ((delta, highest), total) in delta.figures_mut().zip(self.figures_mut()).zip(totals.figures()) {
-            *delta = grown(highest, *total);
-        }
-        delta
-    }
 }
 
 impl DiskUse {
     /// Adds what others did, or the same ones later.
     pub fn add(&mut self, other: &Self) {
-        self.totals.add(&other.totals);
+        self.totals.add_all(&other.totals);
         if let Some(durations) = &other.durations {
             let sums = self.durations.get_or_insert_default();
             sums.iter_mut().zip(durations).for_each(|(sum, other)| sum.add(other));
@@ -122,7 +114,7 @@ impl DiskUse {
 
     /// Whether anything was done.
     pub fn is_any(&self) -> bool {
-        self.totals.figures().any(|figure| *figure > 0)
+        self.totals.has_any()
     }
 
     fn grow(&mut self, totals: &Self) -> Self {

@@ -147,8 +147,40 @@ catalog! {
         "Of disk.operations, those whose duration is not known: where the kernel keeps no account (queue/iostats 0) it stamps no start. Flushes, and those without a direction, are never timed and not among them.";
     WORKLOAD_DISK_ERRORS = Workload Sum "wattrace.workload.disk.errors" "{error}" ["error.type", "wattrace.disk.attribution"]
         "Block I/O of the workload that ended with an error: io, `timed_out`, medium, transport, target, `no_space`, `not_supported`, resource, offline or other.";
+    WORKLOAD_TCP_CONNECTIONS = Workload Sum "wattrace.workload.tcp.connections" "{connection}" ["wattrace.tcp.role", "network.type"]
+        "TCP connections of the workload that were established: as client, which asked for them, or server; ipv4, what an IPv6 socket carries to a mapped address among it, or ipv6. What was never done has no series.";
+    WORKLOAD_TCP_FAILURES = Workload Sum "wattrace.workload.tcp.connection.failures" "{connection}" ["wattrace.tcp.role", "error.type", "wattrace.tcp.phase"]
+        "TCP connections of the workload that an error ended: refused, reset, `timed_out`, unreachable or other; in the handshake, or once established.";
+    WORKLOAD_TCP_ABORTED = Workload Sum "wattrace.workload.tcp.connections.aborted" "{connection}" ["wattrace.tcp.role"]
+        "TCP connections that the workload gave up itself before they were established.";
+    WORKLOAD_TCP_UNOBSERVED = Workload Sum "wattrace.workload.tcp.connections.unobserved_start" "{connection}" []
+        "TCP connections of the workload that ended and are older than the agent: in which role is not known, nor for how long. They are in no other count of connections.";
+    WORKLOAD_TCP_OPEN = Workload Gauge "wattrace.workload.tcp.connection.count" "{connection}" ["wattrace.tcp.role"]
+        "TCP connections of the workload that are open.";
+    WORKLOAD_TCP_DURATION = Workload Histogram "wattrace.workload.tcp.connection.duration" "s" ["wattrace.tcp.role"]
+        "TCP connections of the workload that ended, by how long they were established. The kernel has room for those of some hundred workloads.";
+    WORKLOAD_TCP_HANDSHAKE = Workload Histogram "wattrace.workload.tcp.handshake.duration" "s" ["wattrace.tcp.role"]
+        "TCP connections of the workload that were established, by how long that took: as client from when it asked, as server from the other side's first packet. The kernel has room for those of some hundred workloads.";
+    WORKLOAD_TCP_UNMEASURED = Workload Sum "wattrace.workload.tcp.handshake.unmeasured" "{connection}" ["wattrace.tcp.role"]
+        "Of tcp.connections, those of which it is not known how long the handshake took.";
+    WORKLOAD_TCP_IO = Workload Sum "wattrace.workload.tcp.io" "By" ["network.io.direction"]
+        "Payload bytes of TCP connections of the workload, each once: transmit or receive. Open connections count as they go where the agent can see them, in its own network namespace; others when they end.";
+    WORKLOAD_TCP_RETRANSMITS = Workload Sum "wattrace.workload.tcp.retransmits" "{segment}" []
+        "TCP segments that the workload's connections sent again, told as in tcp.io.";
+    WORKLOAD_TCP_RTT = Workload Histogram "wattrace.workload.tcp.rtt.duration" "s" []
+        "TCP connections of the workload that ended, by their smoothed round trip time then. The kernel has room for those of some hundred workloads.";
+    WORKLOAD_PROCESS_EXECS = Workload Sum "wattrace.workload.process.execs" "{exec}" []
+        "Programs that processes of the workload started. What was never done has no series.";
+    WORKLOAD_PROCESS_FORKS = Workload Sum "wattrace.workload.process.forks" "{process}" []
+        "Processes that processes of the workload made; threads are not among them.";
+    WORKLOAD_PROCESS_EXITS = Workload Sum "wattrace.workload.process.exits" "{process}" ["wattrace.process.exit.reason"]
+        "Processes of the workload that ended: normal, with status 0; error, with another one; by a signal; or oom, by the kernel for want of memory.";
+    WORKLOAD_PROCESS_SHORT_LIVED = Workload Sum "wattrace.workload.process.short_lived" "{process}" []
+        "Of process.exits, those of processes that lived shorter than a second.";
+    WORKLOAD_PROCESS_CPU_TIME = Workload Sum "wattrace.workload.process.cpu.time" "s" []
+        "CPU time of processes' threads that ended: a part of wattrace.workload.cpu.time, told again.";
     WORKLOAD_OPERATIONS = Workload Sum "wattrace.workload.operations" "{operation}" ["wattrace.functional_unit"]
-        "How often the workload did what is configured as the functional unit: `disk_operations`, all of disk.operations. Joules per operation are its energy by this, over the same time.";
+        "How often the workload did what is configured as the functional unit: `disk_operations`, all of disk.operations; `connections_closed`, TCP connections that ended; or `execs`, process.execs. Joules per operation are its energy by this, over the same time.";
 
     PROCESS_CPU_TIME = Agent Sum "process.cpu.time" "s" ["cpu.mode"]
         "CPU time of the agent's process.";

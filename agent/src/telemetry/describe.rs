@@ -26,6 +26,7 @@ use crate::{
         Durations, EnergySource, Instant, ZoneInfo, ZoneKind,
         disk::MachineDisks,
         pressure::{Pressure, Resource},
+        tcp::OpenNow,
         threads::MachineThreads,
         usage::UsageSample,
         zone::ZoneSample,
@@ -36,7 +37,9 @@ use crate::{
 mod disk;
 mod health;
 mod node;
+mod process;
 mod resource;
+mod tcp;
 mod workload;
 
 pub use health::{Cpu, Exporter, Fill, Health, Program, Queue, Reloads};
@@ -73,6 +76,8 @@ pub struct View<'a> {
     pub pressure: &'a [(Resource, Pressure)],
     /// How much those of each workload that ran waited for a CPU.
     pub waits: &'a BTreeMap<Triplet, Pressure>,
+    /// Connections that are open, of whom that is known.
+    pub open: &'a BTreeMap<Triplet, OpenNow>,
     /// The machine.
     pub host: &'a Host,
     /// Workloads that have a live cgroup or process. Those without one need not be in it.
@@ -171,7 +176,10 @@ impl Telemetry {
             let live = lives_on(workload) || view.live.contains(&workload.id);
             let before = self.energy.get(&workload.id);
             let mut points = workload::points(account, before, &spans, view.method);
-            points.extend(disk::points(account, view.functional_unit));
+            points.extend(disk::points(account));
+            points.extend(tcp::points(account, view.open.get(&workload.id)));
+            points.extend(process::points(account));
+            points.extend(workload::operations(account, view.functional_unit));
             points.extend(view.waits.get(&workload.id).into_iter().flat_map(workload::pressure));
             found.insert(workload.id.clone(), Described { resource: Arc::clone(resource), live, points });
         }

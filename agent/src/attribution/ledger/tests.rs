@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod any;
+mod counted;
 mod disk;
 mod idle;
 mod threads;
@@ -54,6 +55,9 @@ fn entry(cgroup: u64, cpu: u64) -> Entry {
         operational: Grams(cpu as f64 / 3e9),
         threads: None,
         disk: BTreeMap::new(),
+        tcp: None,
+        open: None,
+        processes: None,
     }
 }
 

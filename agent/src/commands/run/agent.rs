@@ -161,6 +161,7 @@ impl Agent {
             functional_unit: self.pipeline.functional_unit,
             pressure: &interval.pressures.node,
             waits: &interval.pressures.workloads,
+            open: &interval.open,
             host: &self.host,
             live: &live,
             own: interval.own,

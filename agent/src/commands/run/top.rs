@@ -74,7 +74,7 @@ impl Table {
     /// Writes what the interval brought. Who does not read it any more ends no measurement.
     pub(super) fn show(&self, pipeline: &Pipeline, interval: &Interval, out: &mut impl Write) {
         let ledger = pipeline.ledger.since(&self.before);
-        let text = console::table(&once::report(pipeline, interval, &ledger), self.rows, "");
+        let text = console::table(&once::report(pipeline, interval, &ledger), self.rows, "", console::Width::Narrow);
         writeln!(out, "{text}").and_then(|()| out.flush()).ok();
     }
 

@@ -154,8 +154,9 @@ fn config() -> impl Strategy<Value = Config> {
         ));
     let attributes = btree_map("[!-~]{1,8}", "[^\\x00-\\x1f\\x7f-\\x9f]{1,12}", 0..3);
     let resource = (attributes, option::of("[^\\x00-\\x1f\\x7f-\\x9f]{1,12}"));
-    let probes = (select(SchedLevel::ALL.to_vec()), select(BlockLevel::ALL.to_vec()));
-    let probes = probes.prop_map(|(sched, block)| Probes { sched, block });
+    let counting = || select(Counting::ALL.to_vec());
+    let probes = (select(SchedLevel::ALL.to_vec()), select(BlockLevel::ALL.to_vec()), counting(), counting());
+    let probes = probes.prop_map(|(sched, block, tcp, process)| Probes { sched, block, tcp, process });
     (agent(), energy(), probes, carbon(), otlp(), listen, resource).prop_map(
         |(agent, energy, probes, carbon, otlp, listen, (attributes, service_name))| Config {
             agent,

@@ -9,7 +9,7 @@ use crate::{
     samples::EnergySource,
 };
 
-fn lines(report: &Report<'_>) -> Vec<Value> {
+pub(super) fn lines(report: &Report<'_>) -> Vec<Value> {
     let mut out = Vec::new();
     write(report, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -55,6 +55,8 @@ fn the_machine_is_the_first_line() {
         "probes": {
             "sched": { "mode": "btf", "level": "full", "lost": 3, "counts": { "sched.map_full": 3 } },
             "block": { "level": "total" },
+            "tcp": { "level": "off" },
+            "process": { "level": "off" },
         },
     });
     assert_eq!(lines(&Example::new().report())[0], expected);

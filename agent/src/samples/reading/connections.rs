@@ -61,6 +61,18 @@ pub struct RoleTotals {
     pub failures: [[u64; FAILURES.len()]; PHASES.len()],
 }
 
+impl RoleTotals {
+    /// Established, over whatever carries them.
+    pub fn established(&self) -> u64 {
+        self.established.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Ended by an error, whichever and whenever.
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().flatten().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
 /// Histograms of connections, as in [`wattrace_common::tcp`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpDurations {

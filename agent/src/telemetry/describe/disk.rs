@@ -6,7 +6,7 @@ use wattrace_common::block::{DEVICE_SCALE, DIRECTIONS, Direction, FAILURES, Fail
 
 use super::{Point, Totals, catalog, durations_point, point};
 use crate::{
-    attribution::{functional::FunctionalUnit, ledger::Account},
+    attribution::ledger::Account,
     samples::{
         Durations,
         disk::{DiskUse, MachineDisks, Ownership, places},
@@ -15,13 +15,8 @@ use crate::{
 };
 
 /// The values of a workload.
-pub(super) fn points(account: &Account, unit: Option<FunctionalUnit>) -> Vec<Point> {
-    let mut points: Vec<Point> = account.disk.iter().flat_map(|(of, done)| of_workload(*of, done)).collect();
-    let operations = unit.map(|unit| (unit, unit.count(account))).filter(|(_, count)| *count > 0);
-    points.extend(
-        operations.map(|(unit, count)| point(&catalog::WORKLOAD_OPERATIONS, [unit.name().into()], count as f64)),
-    );
-    points
+pub(super) fn points(account: &Account) -> impl Iterator<Item = Point> + use<'_> {
+    account.disk.iter().flat_map(|(of, done)| of_workload(*of, done))
 }
 
 fn of_workload(ownership: Ownership, done: &DiskUse) -> Vec<Point> {

@@ -15,6 +15,8 @@ use crate::{
 
 mod disk;
 mod machine;
+mod process;
+mod tcp;
 mod threads;
 
 /// The series of an entity as `metric{values} value`.

@@ -6,7 +6,7 @@ use wattrace_common::threads::{OFF_SCALE, STATES, State, WAIT_SCALE};
 
 use super::{Point, catalog, durations_point, point, power, waits};
 use crate::{
-    attribution::{ledger::Account, weight::Method},
+    attribution::{functional::FunctionalUnit, ledger::Account, weight::Method},
     samples::{
         ThreadDurations, ZoneKind,
         pressure::{Pressure, Resource},
@@ -40,6 +40,12 @@ pub(super) fn points(
     points.extend(cpu_time(account, method));
     points.extend(account.threads.iter().flat_map(|threads| thread_points(threads)));
     points
+}
+
+/// How often it did what its energy is stated for.
+pub(super) fn operations(account: &Account, unit: Option<FunctionalUnit>) -> Option<Point> {
+    let (unit, count) = unit.map(|unit| (unit, unit.count(account))).filter(|(_, count)| *count > 0)?;
+    Some(point(&catalog::WORKLOAD_OPERATIONS, [unit.name().into()], count as f64))
 }
 
 /// How much its tasks waited.

@@ -18,9 +18,18 @@ pub(super) fn account() -> impl Strategy<Value = Account> {
     let by_kind =
         || prop::collection::btree_map(zone_key().prop_map(|key| key.kind), whole().prop_map(Microjoules), 0..4);
     let grams = prop::num::f64::POSITIVE | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
-    let all =
-        (workload, cgroup, whole(), by_kind(), grams, by_kind(), prop::option::of(threads::any_use()), disk::any());
-    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle, threads, disk)| Account {
+    let all = (
+        workload,
+        cgroup,
+        whole(),
+        by_kind(),
+        grams,
+        by_kind(),
+        prop::option::of(threads::any_use()),
+        disk::any(),
+        counted::any(),
+    );
+    all.prop_map(|(workload, cgroup, cpu, energy, grams, idle, threads, disk, (tcp, processes))| Account {
         workload,
         cgroup,
         cpu: Nanos(cpu),
@@ -30,6 +39,8 @@ pub(super) fn account() -> impl Strategy<Value = Account> {
         idle,
         threads: threads.map(Box::new),
         disk,
+        tcp: tcp.map(Box::new),
+        processes: processes.map(Box::new),
     })
 }
 

@@ -12,6 +12,8 @@ use crate::{
     samples::{
         OnCpu, Place, Scope, ZoneKey,
         disk::{DiskUse, Ownership},
+        process::ProcessUse,
+        tcp::TcpUse,
         threads::ThreadUse,
         zone::UnknownReason,
     },
@@ -74,6 +76,7 @@ pub(super) struct Machine {
     pub(super) method: Method,
     pub(super) pressure: Vec<(Resource, Pressure)>,
     pub(super) waits: BTreeMap<Triplet, Pressure>,
+    pub(super) open: BTreeMap<Triplet, OpenNow>,
     pub(super) threads: Option<MachineThreads>,
     pub(super) disks: MachineDisks,
     pub(super) functional_unit: Option<FunctionalUnit>,
@@ -96,6 +99,10 @@ pub(super) struct Step {
     pub(super) threads: Option<ThreadUse>,
     /// The block I/O of each.
     pub(super) disk: BTreeMap<Ownership, DiskUse>,
+    /// The connections of each.
+    pub(super) tcp: Option<TcpUse>,
+    /// The processes of each.
+    pub(super) processes: Option<ProcessUse>,
     /// And of nobody.
     pub(super) nobodys_disk: BTreeMap<Ownership, DiskUse>,
 }
@@ -119,6 +126,7 @@ impl Machine {
             method: Method::CpuTime,
             pressure: Vec::new(),
             waits: BTreeMap::new(),
+            open: BTreeMap::new(),
             threads: None,
             disks: MachineDisks::default(),
             functional_unit: None,
@@ -157,6 +165,7 @@ impl Machine {
             method: self.method,
             pressure: &self.pressure,
             waits: &self.waits,
+            open: &self.open,
             host: &host(),
             live: &live.map(|((workload, _), _)| workload.id.clone()).collect(),
             own: self.own,
@@ -174,6 +183,9 @@ impl Machine {
             operational: *grams,
             threads: step.threads.clone(),
             disk: step.disk.clone(),
+            tcp: step.tcp.clone(),
+            open: None,
+            processes: step.processes.clone(),
         };
         // Whoever has reserved CPUs is there, whether anybody knows that it ran.
         let mut time = step.time.clone();
@@ -188,6 +200,9 @@ impl Machine {
             operational: footprint.unattributed,
             threads: None,
             disk: step.nobodys_disk.clone(),
+            tcp: None,
+            open: None,
+            processes: None,
         };
         self.ledger.post(attribution, &entries, &nobody);
     }
