@@ -6,6 +6,7 @@ pub mod describe;
 mod durations;
 pub mod lifecycle;
 pub mod names;
+pub mod redact;
 pub mod snapshot;
 pub mod timeline;
 pub mod totals;
