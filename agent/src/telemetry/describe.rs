@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     catalog::{self, Metric},
+    events::{Happened, Occurrences},
     lifecycle::{Described, Lifecycle, LifecycleRecord, Point, Told},
     snapshot::{self, Histogram, Snapshot, Value},
     totals::{Totals, TotalsRecord},
@@ -81,6 +82,17 @@ pub struct View<'a> {
     pub own: Option<Microjoules>,
     /// The agent's own numbers.
     pub health: &'a Health,
+}
+
+/// What resources say beside whose they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// Where energy comes from.
+    pub source: EnergySource,
+    /// Whose idle energy is.
+    pub policy: IdlePolicy,
 }
 
 /// Where energy comes from.
@@ -159,6 +171,18 @@ impl Telemetry {
         told
     }
 
+    /// What happened in the interval that was told, each workload under the resource of its metrics.
+    pub fn events(&self, happened: Vec<Happened>, end: Instant, observed: &Observed<'_>) -> Vec<Occurrences> {
+        let resource = |happened: &Happened| {
+            let Happened { workload, cgroup, .. } = happened;
+            let made =
+                || resource::workload(workload, cgroup.as_ref(), observed.host, observed.source, observed.policy);
+            // Who did nothing else that is told has none.
+            self.resources.get(&workload.id).cloned().unwrap_or_else(|| Arc::new(made()))
+        };
+        happened.into_iter().map(|happened| Occurrences { resource: resource(&happened), end, happened }).collect()
+    }
+
     /// All entities, one per key: what has the same key is one entity.
     fn describe(&mut self, view: &View<'_>) -> Vec<Described> {
         let mut found: BTreeMap<Triplet, Described> = BTreeMap::new();
@@ -166,7 +190,8 @@ impl Telemetry {
         for account in view.ledger.accounts() {
             let workload = &account.workload;
             let resource = self.resources.entry(workload.id.clone()).or_insert_with(|| {
-                Arc::new(resource::workload(account, view.host, view.meter.source, view.idle_policy))
+                let cgroup = account.cgroup.as_ref();
+                Arc::new(resource::workload(workload, cgroup, view.host, view.meter.source, view.idle_policy))
             });
             let live = lives_on(workload) || view.live.contains(&workload.id);
             let before = self.energy.get(&workload.id);

@@ -4,6 +4,7 @@ pub mod added;
 pub mod catalog;
 pub mod describe;
 mod durations;
+pub mod events;
 pub mod lifecycle;
 pub mod names;
 pub mod redact;
