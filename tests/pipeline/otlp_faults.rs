@@ -100,7 +100,7 @@ fn arrived(requests: &[Request], names: &[String]) -> BTreeMap<String, usize> {
 fn settings() -> Settings {
     let pace =
         Pace { first: Duration::from_millis(1), most: Duration::from_millis(20), probe: Duration::from_millis(5) };
-    Settings { encoding: Encoding::Gzip, pace, bound: 16 << 20, seed: 1 }
+    Settings { encoding: Encoding::Gzip, pace, items: Items::Metrics, bound: 16 << 20, seed: 1 }
 }
 
 fn client(endpoint: &str, timeout: Duration) -> Client {

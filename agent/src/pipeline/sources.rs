@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{Timespec, poll};
 use wattrace_common::{
     owner::OwnerKey,
     sched::{Work, WorkKey},
@@ -19,9 +19,7 @@ use crate::{
     config::{self, BlockLevel, SchedLevel},
     probes::{
         FileError,
-        bpf::{
-            self, BlockMaps, BlockMode, CgroupChange, CgroupEvents, CpuTotals, EventPlan, Programs, layout::Layouts,
-        },
+        bpf::{self, BlockMaps, BlockMode, CgroupEvents, CpuTotals, EventPlan, Programs, layout::Layouts},
         cgroupfs::{self, Finder},
         disks, fdinfo, lockdown, process, procfs,
         sys::HandleError,
@@ -30,6 +28,8 @@ use crate::{
     samples::{CpuReading, Instant, Place, Reading},
     units::{Bytes, Nanos},
 };
+
+mod waiting;
 
 /// How on-CPU time is measured.
 pub enum Sched {
@@ -108,11 +108,16 @@ pub enum SourcesError {
 
 impl Sources {
     /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
-    pub fn open(root: &Path, kernel_programs: bool, probes: config::Probes) -> Result<Self, SourcesError> {
+    pub fn open(
+        root: &Path,
+        kernel_programs: bool,
+        probes: config::Probes,
+        events: EventPlan,
+    ) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            load(root, &topology, cgroups.as_deref().ok(), probes)
+            load(root, &topology, cgroups.as_deref().ok(), (probes, events))
         } else {
             Err("switched off by --no-bpf".to_owned())
         };
@@ -252,28 +257,6 @@ impl Sources {
         Ok(())
     }
 
-    /// Waits until cgroups changed or the time is up; returns what changed.
-    pub fn wait(&mut self, span: Duration) -> Vec<CgroupChange> {
-        let events = match &mut self.sched {
-            Sched::Btf(programs) => programs.cgroups.as_mut().ok(),
-            Sched::Files(files) => {
-                let changes = files.take_changes();
-                if !changes.is_empty() {
-                    return changes;
-                }
-                None
-            }
-        };
-        let Some(events) = events else {
-            pause(span);
-            return Vec::new();
-        };
-        let timeout = Timespec::try_from(span).ok();
-        // Interrupted or timed out: what came until then is taken either way.
-        poll(&mut [PollFd::new(&*events, PollFlags::IN)], timeout.as_ref()).ok();
-        events.drain()
-    }
-
     /// The path of a cgroup that no event named, by its id.
     pub fn find_cgroup(&self, id: u64) -> Found {
         match self.finder.as_ref().map(|finder| finder.find(id)) {
@@ -370,7 +353,12 @@ fn settle(programs: &Programs, root: &Path) {
     programs.times.settle_unreported(clock::monotonic, |pid| process::is_off_cpu(root, pid));
 }
 
-fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config::Probes) -> Result<Sched, String> {
+fn load(
+    root: &Path,
+    topology: &Topology,
+    cgroups: Option<&Path>,
+    (probes, events): (config::Probes, EventPlan),
+) -> Result<Sched, String> {
     let btf = root.join("sys/kernel/btf/vmlinux");
     let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
     let root_cgroup = cgroups.and_then(process::root_cgroup).unwrap_or(process::ROOT_CGROUP);
@@ -392,7 +380,7 @@ fn load(root: &Path, topology: &Topology, cgroups: Option<&Path>, probes: config
         requests: disks::requests(root),
         tcp: false,
         process: false,
-        events: EventPlan::default(),
+        events,
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -40,7 +40,7 @@ mod node;
 mod resource;
 mod workload;
 
-pub use health::{Cpu, Exporter, Fill, Health, Program, Queue, Reloads};
+pub use health::{Cpu, EventsHealth, Exporter, Fill, Health, Program, Queue, Reloads};
 pub use resource::{AGENT, Host, agent as agent_resource};
 
 /// What is told at the end of an interval.
