@@ -14,6 +14,7 @@ use wattrace::outputs::otlp::{
     http::{Client, Settings as Http, endpoint, endpoint::Endpoint, proxy::Proxies},
     outcome::Encoding,
     queue::Batch,
+    queue::Items,
     retry::Pace,
     sender::{self, Handle, Notice, Settings, Statistics},
 };

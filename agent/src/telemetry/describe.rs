@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     catalog::{self, Metric},
-    events::{Happened, Occurrences},
+    events::{Clocks, Happened, Occurrences},
     lifecycle::{Described, Lifecycle, LifecycleRecord, Point, Told},
     snapshot::{self, Histogram, Snapshot, Value},
     totals::{Totals, TotalsRecord},
@@ -114,6 +114,8 @@ pub struct Telemetry {
     /// Energy of workloads at the last snapshot.
     energy: BTreeMap<Triplet, BTreeMap<ZoneKind, Microjoules>>,
     resources: BTreeMap<Triplet, Arc<snapshot::Resource>>,
+    /// The wall clock at the boot, as events tell times by it.
+    booted: Option<Nanos>,
 }
 
 /// What is kept of it across a restart: written with the ledger's record, before a snapshot is offered.
@@ -133,6 +135,7 @@ impl Telemetry {
             totals: Totals::default(),
             energy: BTreeMap::new(),
             resources: BTreeMap::new(),
+            booted: None,
         }
     }
 
@@ -143,6 +146,7 @@ impl Telemetry {
             totals: record.totals.into(),
             energy: energies(ledger),
             resources: BTreeMap::new(),
+            booted: None,
         }
     }
 
@@ -172,7 +176,9 @@ impl Telemetry {
     }
 
     /// What happened in the interval that was told, each workload under the resource of its metrics.
-    pub fn events(&self, happened: Vec<Happened>, end: Instant, observed: &Observed<'_>) -> Vec<Occurrences> {
+    pub fn events(&mut self, happened: Vec<Happened>, end: Instant, observed: &Observed<'_>) -> Vec<Occurrences> {
+        let clocks = Clocks::after(self.booted, end);
+        self.booted = Some(clocks.booted);
         let resource = |happened: &Happened| {
             let Happened { workload, cgroup, .. } = happened;
             let made =
@@ -180,7 +186,7 @@ impl Telemetry {
             // Who did nothing else that is told has none.
             self.resources.get(&workload.id).cloned().unwrap_or_else(|| Arc::new(made()))
         };
-        happened.into_iter().map(|happened| Occurrences { resource: resource(&happened), end, happened }).collect()
+        happened.into_iter().map(|happened| Occurrences { resource: resource(&happened), clocks, happened }).collect()
     }
 
     /// All entities, one per key: what has the same key is one entity.

@@ -60,13 +60,32 @@ impl Price {
     }
 }
 
+/// What turns the kernel's clocks into the wall's.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// At the end of the interval.
+    pub end: Instant,
+    /// The wall clock when the machine was booted.
+    pub booted: Nanos,
+}
+
+impl Clocks {
+    /// At this end, after others that took `booted` to be the boot. Two readings of the clocks are some microseconds apart, and
+    /// the wall clock is adjusted all the time: a process must not have another time of creation for that. A jump counts.
+    pub fn after(booted: Option<Nanos>, end: Instant) -> Self {
+        const JUMP: u64 = 1_000_000_000;
+        let now = end.wall.saturating_sub(end.boottime);
+        Self { end, booted: booted.filter(|booted| booted.0.abs_diff(now.0) < JUMP).unwrap_or(now) }
+    }
+}
+
 /// Events under the resource of their workload.
 #[derive(Clone, Debug)]
 pub struct Occurrences {
     /// Whose, as the metrics say it.
     pub resource: Arc<Resource>,
-    /// End of the interval: what turns the kernel's clocks into the wall's.
-    pub end: Instant,
+    /// Of its interval.
+    pub clocks: Clocks,
     /// What happened.
     pub happened: Happened,
 }
@@ -74,7 +93,7 @@ pub struct Occurrences {
 impl Occurrences {
     /// One record after the other: all of them at once would take many times the memory.
     pub fn records(&self) -> impl Iterator<Item = LogEvent> {
-        self.happened.events.iter().map(|event| describe(event, self.end, self.happened.price))
+        self.happened.events.iter().map(|event| describe(event, self.clocks, self.happened.price))
     }
 }
 
@@ -117,16 +136,16 @@ pub struct LogEvent {
     pub attributes: Vec<(&'static Attribute, LogValue)>,
 }
 
-/// One event as a record. `end` has the clocks at the end of its interval.
-pub fn describe(event: &Event, end: Instant, price: Option<Price>) -> LogEvent {
+/// One event as a record.
+pub fn describe(event: &Event, clocks: Clocks, price: Option<Price>) -> LogEvent {
     match event {
-        Event::Exec(exec) => of_exec(exec, end),
-        Event::Exit(exit) => of_exit(exit, end, price),
-        Event::Closed(closed) => of_closed(closed, end),
+        Event::Exec(exec) => of_exec(exec, clocks),
+        Event::Exit(exit) => of_exit(exit, clocks, price),
+        Event::Closed(closed) => of_closed(closed, clocks),
     }
 }
 
-fn of_exec(exec: &Exec, end: Instant) -> LogEvent {
+fn of_exec(exec: &Exec, clocks: Clocks) -> LogEvent {
     let is_whole = !exec.file.is_empty() && exec.file.len() < FILE_MAX - 1;
     let args = (!exec.args.is_empty()).then(|| redacted(&exec.args, exec.is_cut));
     let args = args.map(|args| LogValue::Texts(args.iter().map(|arg| bounded(arg, LONGEST)).collect()));
@@ -135,20 +154,20 @@ fn of_exec(exec: &Exec, end: Instant) -> LogEvent {
         (&catalog::PATH, is_whole.then(|| text(&exec.file))),
         (&catalog::ARGUMENTS, args),
     ];
-    record(&catalog::EXEC, wall(end, Nanos(exec.head.at)), who(&exec.who, end).into_iter().chain(known))
+    record(&catalog::EXEC, wall(clocks, Nanos(exec.head.at)), who(&exec.who, clocks).into_iter().chain(known))
 }
 
-fn of_exit(exit: &ExitEvent, end: Instant, price: Option<Price>) -> LogEvent {
+fn of_exit(exit: &ExitEvent, clocks: Clocks, price: Option<Price>) -> LogEvent {
     let at = Nanos(exit.head.at);
-    let ago = end.monotonic.saturating_sub(at);
-    let lived = end.boottime.saturating_sub(ago).saturating_sub(Nanos(exit.who.start));
+    let ago = clocks.end.monotonic.saturating_sub(at);
+    let lived = clocks.end.boottime.saturating_sub(ago).saturating_sub(Nanos(exit.who.start));
     let signal = exit.status & 0x7f;
     let code = exit.status >> 8 & 0xff;
     let reason = EXIT_REASONS.iter().find(|reason| **reason as u32 == exit.reason);
     let energy = price.map(|price| price.of(Nanos(exit.cpu)).0);
     let bytes = |bytes| (bytes != UNKNOWN_BYTES).then(|| whole(bytes));
     let known = [
-        (&catalog::EXITED, Some(time(wall(end, at)))),
+        (&catalog::EXITED, Some(time(wall(clocks, at)))),
         (&catalog::CODE, (signal == 0).then(|| whole(code.into()))),
         (&catalog::SIGNAL, (signal != 0).then(|| whole(signal.into()))),
         (&catalog::REASON, reason.map(|reason| LogValue::Text(reason.name().to_owned()))),
@@ -160,10 +179,10 @@ fn of_exit(exit: &ExitEvent, end: Instant, price: Option<Price>) -> LogEvent {
         (&catalog::READ, bytes(exit.read)),
         (&catalog::WRITTEN, bytes(exit.written)),
     ];
-    record(&catalog::EXIT, wall(end, at), who(&exit.who, end).into_iter().chain(known))
+    record(&catalog::EXIT, wall(clocks, at), who(&exit.who, clocks).into_iter().chain(known))
 }
 
-fn of_closed(closed: &ClosedEvent, end: Instant) -> LogEvent {
+fn of_closed(closed: &ClosedEvent, clocks: Clocks) -> LogEvent {
     let family = FAMILIES.iter().find(|family| **family as u32 == closed.family).copied();
     let role = ROLES.iter().find(|role| **role as u32 == closed.role);
     let named = |name: &str| LogValue::Text(name.to_owned());
@@ -185,7 +204,7 @@ fn of_closed(closed: &ClosedEvent, end: Instant) -> LogEvent {
         (&catalog::RTT, (closed.rtt != 0).then(|| seconds(closed.rtt))),
         (&catalog::ERROR, (closed.error != 0).then(|| named(Failure::of_errno(closed.error).name()))),
     ];
-    record(&catalog::CLOSED, wall(end, Nanos(closed.head.at)), known)
+    record(&catalog::CLOSED, wall(clocks, Nanos(closed.head.at)), known)
 }
 
 type Known = (&'static Attribute, Option<LogValue>);
@@ -195,8 +214,8 @@ fn record(event: &'static EventType, at: Nanos, known: impl IntoIterator<Item = 
     LogEvent { event, at, attributes }
 }
 
-fn who(who: &Who, end: Instant) -> [Known; 3] {
-    let created = end.wall.saturating_sub(end.boottime.saturating_sub(Nanos(who.start)));
+fn who(who: &Who, clocks: Clocks) -> [Known; 3] {
+    let created = Nanos(clocks.booted.0.saturating_add(who.start));
     [
         (&catalog::PID, Some(whole(who.tgid.into()))),
         (&catalog::PARENT, Some(whole(who.parent.into()))),
@@ -205,7 +224,7 @@ fn who(who: &Who, end: Instant) -> [Known; 3] {
 }
 
 /// The wall clock at an instant of the monotonic clock that is not after the end.
-fn wall(end: Instant, at: Nanos) -> Nanos {
+fn wall(Clocks { end, .. }: Clocks, at: Nanos) -> Nanos {
     let ago = end.monotonic.saturating_sub(at);
     // One that was read after the interval's last reading.
     let since = at.saturating_sub(end.monotonic);

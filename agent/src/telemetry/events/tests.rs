@@ -12,6 +12,19 @@ const END: Instant = Instant {
     wall: Nanos::from_secs(1_767_225_610),
 };
 
+fn clocks() -> Clocks {
+    Clocks::after(None, END)
+}
+
+#[test]
+fn small_steps_of_the_wall_clock_do_not_move_the_boot_and_jumps_do() {
+    let booted = clocks().booted;
+    assert_eq!(booted, Nanos::from_secs(1_767_224_610));
+    let later = |step: u64| Instant { wall: Nanos(END.wall.0 + step), ..END };
+    assert_eq!(Clocks::after(Some(booted), later(999_999_999)).booted, booted);
+    assert_eq!(Clocks::after(Some(booted), later(1_000_000_000)).booted, Nanos(booted.0 + 1_000_000_000));
+}
+
 fn head(seconds: u64) -> Head {
     Head { at: Nanos::from_secs(seconds).0, ..Head::default() }
 }
@@ -41,7 +54,7 @@ fn told(record: &LogEvent) -> Vec<String> {
 #[test]
 fn a_program_is_told_with_its_arguments_only_where_they_travel() {
     let exec = Exec { head: head(590), who: someone(), file: b"/bin/sh".into(), args: Vec::new(), is_cut: false };
-    let bare = describe(&Event::Exec(exec.clone()), END, None);
+    let bare = describe(&Event::Exec(exec.clone()), clocks(), None);
     assert_eq!((bare.event.name, bare.at), ("wattrace.process.exec", Nanos::from_secs(1_767_225_600)));
     let expected = [
         "process.pid=4711",
@@ -52,16 +65,16 @@ fn a_program_is_told_with_its_arguments_only_where_they_travel() {
     ];
     assert_eq!(told(&bare), expected);
     let args = b"sh\0--password\0hunter2\0a\nb\0".to_vec();
-    let full = describe(&Event::Exec(Exec { args, ..exec.clone() }), END, None);
+    let full = describe(&Event::Exec(Exec { args, ..exec.clone() }), clocks(), None);
     assert_eq!(told(&full).last().unwrap(), r"process.command_args=sh --password [redacted] a\u{a}b");
-    let long = describe(&Event::Exec(Exec { file: vec![b'x'; FILE_MAX - 1], ..exec }), END, None);
+    let long = describe(&Event::Exec(Exec { file: vec![b'x'; FILE_MAX - 1], ..exec }), clocks(), None);
     assert!(!told(&long).iter().any(|attribute| attribute.starts_with("process.executable.path")));
 }
 
 #[test]
 fn a_process_is_told_with_how_it_ended_and_what_it_took() {
     let price = Price::new(Microjoules(30_000_000), Nanos::from_secs(10));
-    let record = describe(&Event::Exit(exit(0x300, 1)), END, price);
+    let record = describe(&Event::Exit(exit(0x300, 1)), clocks(), price);
     let expected = [
         "process.pid=4711",
         "process.parent_pid=1",
@@ -77,7 +90,7 @@ fn a_process_is_told_with_how_it_ended_and_what_it_took() {
         "wattrace.process.disk.read=4096",
     ];
     assert_eq!(told(&record), expected);
-    let killed = told(&describe(&Event::Exit(exit(9, 3)), END, None));
+    let killed = told(&describe(&Event::Exit(exit(9, 3)), clocks(), None));
     let has = |text: &str| killed.iter().any(|attribute| attribute.starts_with(text));
     assert!(has("wattrace.process.exit.signal=9") && has("wattrace.process.exit.reason=oom"));
     assert!(!has("process.exit.code") && !has("wattrace.process.energy") && !has("wattrace.energy"));
@@ -96,7 +109,7 @@ fn closed() -> ClosedEvent {
 
 #[test]
 fn a_connection_is_told_with_its_ends_and_its_times() {
-    let record = describe(&Event::Closed(closed()), END, None);
+    let record = describe(&Event::Closed(closed()), clocks(), None);
     let expected = [
         "network.transport=tcp",
         "network.type=ipv4",
@@ -123,7 +136,7 @@ fn what_is_unknown_of_a_connection_is_absent() {
     older.family = 1;
     older.peer = [0; 16];
     older.peer[15] = 1;
-    let record = told(&describe(&Event::Closed(older), END, None));
+    let record = told(&describe(&Event::Closed(older), clocks(), None));
     assert!(record.contains(&"network.peer.address=::1".to_owned()));
     for absent in ["role", "connection.duration", "handshake", "rtt", "error.type"] {
         assert!(!record.iter().any(|attribute| attribute.contains(absent)), "{absent}");
@@ -160,7 +173,7 @@ proptest! {
         let exec = Exec { head, who, file, args, is_cut };
         let price = Price::new(Microjoules(numbers[5]), Nanos(numbers[4]));
         for event in [Event::Exec(exec), Event::Exit(exit), Event::Closed(closed)] {
-            let record = describe(&event, end, price);
+            let record = describe(&event, Clocks::after(None, end), price);
             let mut rows = record.event.attributes.iter();
             for (attribute, value) in &record.attributes {
                 prop_assert!(rows.any(|row| row == attribute), "out of order: {}", attribute.name);

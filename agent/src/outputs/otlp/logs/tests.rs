@@ -18,7 +18,7 @@ use crate::{
     identity::{Triplet, Workload},
     samples::{Event, Exec, Instant},
     telemetry::{
-        events::{Happened, Price},
+        events::{Clocks, Happened, Price},
         snapshot::Resource,
     },
     units::Microjoules,
@@ -41,7 +41,7 @@ fn occurrences(name: &str, events: Vec<Event>) -> Occurrences {
         events,
     };
     let end = Instant { monotonic: Nanos(1 << 40), boottime: Nanos(1 << 41), wall: Nanos(1 << 60) };
-    Occurrences { resource: resource(name), end, happened }
+    Occurrences { resource: resource(name), clocks: Clocks::after(None, end), happened }
 }
 
 fn expected(of: &[Occurrences]) -> ExportLogsServiceRequest {
