@@ -148,7 +148,7 @@ impl Done {
     }
 
     fn said(&self, text: &str) -> usize {
-        self.notices.iter().filter(|notice| notice.to_string().contains(text)).count()
+        self.notices.iter().filter(|notice| notice.about(Items::Metrics).contains(text)).count()
     }
 }
 

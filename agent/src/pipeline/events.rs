@@ -111,7 +111,9 @@ impl Pipeline {
             }
         }
         if self.tells_process_energy {
-            found.iter_mut().for_each(|(id, happened)| happened.price = price(id, entries, attribution));
+            for (id, happened) in &mut found {
+                happened.price = price(id, entries, attribution);
+            }
         }
         found.into_values().collect()
     }

@@ -73,11 +73,11 @@ fn entry(name: &str, seconds: u64) -> Entry {
 
 #[test]
 fn a_second_costs_what_the_workload_paid_for_its_own() {
+    use UnknownReason::{AgentDown, Error, Gap, Reset};
     let entries = [entry("a", 3), entry("b", 1), entry("c", 0)];
     let place = Place::default();
     let work: Vec<_> = entries.iter().map(|entry| BTreeMap::from([(place, entry.cpu)])).collect();
     let usage = Usage { busy: [(place, OnCpu::alone(Nanos::from_secs(4)))].into(), work, ..Usage::default() };
-    use UnknownReason::{AgentDown, Error, Gap, Reset};
     let zone = |covered| ZoneSample {
         key: ZoneKey { kind: ZoneKind::Package, scope: Scope::Socket(0) },
         energy: Microjoules(40_000_000),

@@ -132,8 +132,10 @@ pub(super) fn points(health: &Health, energy: Option<Microjoules>, workloads: us
         points.push(point(&catalog::PROCESS_CPU_TIME, ["system".into()], cpu.system.seconds()));
     }
     points.extend(size(&catalog::PROCESS_MEMORY_USAGE, health.memory));
-    const METRICS: [&Metric; 2] = [&catalog::EXPORTED, &catalog::INFLIGHT];
-    health.exporters.iter().for_each(|exporter| points.extend(sent(exporter, METRICS)));
+    health
+        .exporters
+        .iter()
+        .for_each(|exporter| points.extend(sent(exporter, [&catalog::EXPORTED, &catalog::INFLIGHT])));
     points.extend(health.events.iter().flat_map(events));
     points.extend(health.queue.iter().flat_map(waiting));
     points.extend(health.collect.iter().map(|(stage, time)| Point {
@@ -172,14 +174,14 @@ fn events(events: &EventsHealth) -> Vec<Point> {
     dropped.chain(sent).collect()
 }
 
-fn sent(exporter: &Exporter, [exported, inflight]: [&'static Metric; 2]) -> Vec<Point> {
+fn sent(exporter: &Exporter, [ended, under_way]: [&'static Metric; 2]) -> Vec<Point> {
     let Exporter { name, component, .. } = exporter;
     let of = |error: &str, points| {
         let attributes = [name.clone().into(), (*component).into(), error.to_owned().into()];
-        count(exported, attributes, points)
+        count(ended, attributes, points)
     };
     let failed = exporter.failed.iter().map(|(error, points)| of(error, *points));
-    let inflight = count(inflight, [name.clone().into(), (*component).into()], exporter.inflight);
+    let inflight = count(under_way, [name.clone().into(), (*component).into()], exporter.inflight);
     [of("", exporter.exported)].into_iter().chain(failed).chain([inflight]).collect()
 }
 

@@ -107,7 +107,11 @@ fn secret(text: &str, at: usize, sign: &str) -> Option<Found> {
 
 /// Bytes of a value, by how it begins and what stands before its name.
 fn value_len(value: &str, lead: &str, is_quoted: bool, sign: &str) -> usize {
-    let to = |ends: &dyn Fn(char) -> bool| value.find(|c| ends(c)).unwrap_or(value.len());
+    let to = |ends: &dyn Fn(char) -> bool| value.find(ends).unwrap_or(value.len());
+    // At its beginning, all of the text is the value.
+    if lead.is_empty() && !is_quoted {
+        return value.len();
+    }
     if let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) {
         return quotation(value, quote);
     }
@@ -117,7 +121,6 @@ fn value_len(value: &str, lead: &str, is_quoted: bool, sign: &str) -> usize {
     let outer = lead.trim_end();
     match lead.chars().next_back() {
         _ if is_quoted => to(&|c| ",}]".contains(c) || c.is_whitespace()),
-        None => value.len(),
         Some(quote @ ('"' | '\'')) => to(&|c| c == quote),
         Some('?' | '&') => to(&|c| c == '&' || is_end(c)),
         Some(';') => to(&|c| c == ';'),
@@ -126,7 +129,7 @@ fn value_len(value: &str, lead: &str, is_quoted: bool, sign: &str) -> usize {
         Some(c) if c.is_whitespace() && outer.ends_with([',', '{']) => to(&|c| ",}".contains(c)),
         Some(c) if c.is_whitespace() && sign == "=" => to(&char::is_whitespace),
         Some(c) if c.is_whitespace() => to(&|c| c == '\n'),
-        Some(_) => value.len(),
+        None | Some(_) => value.len(),
     }
 }
 

@@ -92,14 +92,15 @@ fn unquoted(word: &str) -> Piece<'_> {
 /// Words that are said to another program: it may be asked for a password.
 fn piped(pieces: &[Piece<'_>]) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut said = None;
+    let mut said: Option<Vec<usize>> = None;
     for (at, piece) in pieces.iter().enumerate() {
         match piece {
             Piece::Word { content, .. } if SAYS.contains(content) => said = Some(Vec::new()),
-            Piece::Word { content, .. } if !SWITCHES.contains(content) => {
-                said.iter_mut().for_each(|said| said.push(at))
+            Piece::Word { content, .. } => {
+                if let Some(said) = said.as_mut().filter(|_| !SWITCHES.contains(content)) {
+                    said.push(at);
+                }
             }
-            Piece::Word { .. } => {}
             Piece::Sign(sign) if sign.contains('|') => found.extend(said.take().unwrap_or_default()),
             Piece::Sign(sign) if sign.contains([';', '&', '\n']) => said = None,
             Piece::Sign(_) => {}
