@@ -61,7 +61,7 @@ impl Notice {
             Self::Recovered => format!("destination takes {items} again"),
             Self::Refused(why) => format!("destination refuses some {items} for good, they are dropped: {why}"),
             Self::TooLarge(why) => format!("{items} of one resource are too large for the destination: {why}"),
-            Self::GivenUp(why) => format!("destination failed repeatedly, a request of {items} was dropped: {why}"),
+            Self::GivenUp(why) => format!("destination of {items} failed repeatedly, a request was dropped: {why}"),
             Self::Remark(text) => format!("destination took {items} and remarked: {text}"),
             Self::Gzip => format!("destination refuses zstd for {items}, gzip is used"),
         }
