@@ -68,7 +68,7 @@ attributes! {
     EXITED = "process.exit.time" Text "When it ended (RFC 3339).";
     CODE = "process.exit.code" Int "Its exit code; absent where a signal ended it.";
     EXECUTABLE = "process.executable.name" Text "Its name as the kernel has it, 15 bytes at most.";
-    PATH = "process.executable.path" Text "The program as it was asked for; absent where it is longer than the 63 bytes that are kept.";
+    PATH = "process.executable.path" Text "The program as it was asked for; absent where it has 63 bytes or more, of which not all are kept.";
     ARGUMENTS = "process.command_args" Texts "The first 1 KiB of its arguments, what looks like a secret masked; by `events.args` alone.";
     SIGNAL = "wattrace.process.exit.signal" Int "The signal that ended it.";
     REASON = "wattrace.process.exit.reason" Text "normal (code 0), error (another code), signal, or oom: ended by the kernel for want of memory.";
