@@ -6,6 +6,7 @@ mod agent;
 mod clock;
 mod cost;
 mod disk;
+mod events;
 mod figures;
 mod page;
 mod received;

@@ -11,6 +11,7 @@
 mod churn;
 mod collector;
 mod decoder;
+mod events;
 mod otelcol;
 mod outage;
 mod programs;

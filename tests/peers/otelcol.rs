@@ -23,6 +23,8 @@ pub(super) struct Collector {
     log: PathBuf,
     /// What it was sent, over all its lives.
     pub(super) file: PathBuf,
+    /// Of it, log records.
+    pub(super) logs: PathBuf,
 }
 
 /// A memory limit, in MiB, which the Collector is over with nothing to do: it refuses everything.
@@ -33,7 +35,8 @@ const ROOMY: u32 = 2_000;
 impl Collector {
     pub(super) fn new(program: PathBuf, folder: &Path) -> Self {
         let (otlp, file, config) = (free(), folder.join("out.jsonl"), folder.join("collector.yaml"));
-        Self { program, config, otlp, log: folder.join("collector.log"), file }
+        let logs = folder.join("logs.jsonl");
+        Self { program, config, otlp, log: folder.join("collector.log"), file, logs }
     }
 
     /// Starts it.
@@ -71,11 +74,14 @@ impl Collector {
         let text = format!(
             "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"{}\"}}}}}}}}\n\
             processors: {{memory_limiter: {{check_interval: 200ms, limit_mib: {limit}}}}}\n\
-            exporters: {{file: {{path: \"{}\", append: true, flush_interval: 20ms}}}}\n\
+            exporters: {{file: {{path: \"{}\", append: true, flush_interval: 20ms}}, \
+            file/logs: {{path: \"{}\", append: true, flush_interval: 20ms}}}}\n\
             service:\n  telemetry: {{metrics: {{level: none}}}}\n  \
-            pipelines: {{metrics: {{receivers: [otlp], processors: [memory_limiter], exporters: [file]}}}}\n",
+            pipelines: {{metrics: {{receivers: [otlp], processors: [memory_limiter], exporters: [file]}}, \
+            logs: {{receivers: [otlp], processors: [memory_limiter], exporters: [file/logs]}}}}\n",
             self.otlp,
-            self.file.display()
+            self.file.display(),
+            self.logs.display()
         );
         fs::write(&self.config, text).unwrap();
         let mut command = Command::new(&self.program);

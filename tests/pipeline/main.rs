@@ -6,6 +6,7 @@ mod config;
 mod diagnostics;
 mod disks;
 mod doctor;
+mod events;
 mod faults;
 mod files;
 mod idle;

@@ -15,6 +15,9 @@ const CONFIGURATION: &str = "docs/configuration.md";
 /// The reference of the metrics.
 pub const METRICS: &str = "docs/metrics.md";
 
+/// The reference of the events.
+const EVENTS: &str = "docs/events.md";
+
 const HEAD: &str =
     "<!-- Written by `cargo xtask docs` from the program's own help. Do not edit. -->\n\n# Command line of wattrace\n";
 
@@ -24,7 +27,7 @@ const CONFIGURATION_HEAD: &str =
 /// Write the documents that follow from the program itself
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  cargo xtask docs           after a change of the command line, the configuration or the metrics; then commit docs/
+  cargo xtask docs           after a change of the command line, the configuration, the metrics or the events; then commit docs/
   cargo xtask docs --check   are the committed documents in step? (part of tidy)")]
 pub struct Args {
     /// Compare only; change nothing
@@ -85,13 +88,14 @@ fn documents() -> Result<Vec<Document>> {
     Ok(vec![
         Document { path: COMMAND_LINE, text },
         Document { path: CONFIGURATION, text: format!("{CONFIGURATION_HEAD}{}\n", reference.trim()) },
-        Document { path: METRICS, text: metrics()? },
+        Document { path: METRICS, text: printed("metrics-reference")? },
+        Document { path: EVENTS, text: printed("events-reference")? },
     ])
 }
 
-/// The reference of the metrics, as the library prints it.
-fn metrics() -> Result<String> {
-    shell::output(shell::cargo().args(["run", "--quiet", "-p", "wattrace", "--example", "metrics-reference"]))
+/// A reference as an example of the library prints it.
+fn printed(example: &str) -> Result<String> {
+    shell::output(shell::cargo().args(["run", "--quiet", "-p", "wattrace", "--example", example]))
 }
 
 /// The reference; nothing while the program has no help.

@@ -18,7 +18,7 @@ use crate::{
         sources::{Sched, Sources},
     },
     probes::{
-        bpf::layout::Layouts,
+        bpf::{EventPlan, layout::Layouts},
         cgroupfs::{self, Mode},
         lockdown, pressure, topology,
     },
@@ -198,7 +198,7 @@ const SCHED: &str = "sched probe";
 
 fn probes(root: &Path, kernel_programs: bool) -> Vec<Finding> {
     // Only what can also be read measures anything.
-    let opened = Sources::open(root, kernel_programs, config::Probes::default())
+    let opened = Sources::open(root, kernel_programs, config::Probes::default(), EventPlan::default())
         .and_then(|mut sources| sources.glance().map(|_| sources));
     let sources = match opened {
         Ok(sources) => sources,

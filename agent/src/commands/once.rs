@@ -93,7 +93,7 @@ fn options(request: &Request) -> Result<Options, ConfigError> {
     let flags = Flags { location: request.location.clone(), ..Flags::default() };
     // The variables are about exports, and `once` exports nothing.
     let config = config::load(request.config.as_deref(), &Variables::new(), &flags)?.config;
-    Ok(Options { config, kernel_programs: !request.no_bpf })
+    Ok(Options { config, kernel_programs: !request.no_bpf, ..Options::default() })
 }
 
 fn interval(asked: Option<Duration>) -> Result<Duration, OnceError> {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod agent;
+mod events;
 mod farewell;
 mod health;
 mod reload;

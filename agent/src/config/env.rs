@@ -29,7 +29,7 @@ pub(super) const OTHERS: [(&str, &str); 7] = [
     ),
 ];
 
-const DISABLED: &str = "OTEL_SDK_DISABLED";
+pub(super) const DISABLED: &str = "OTEL_SDK_DISABLED";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL";
 const LOGS_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL";
@@ -161,6 +161,7 @@ fn value(kind: &Kind, text: &str) -> Result<Value, String> {
         }
         Kind::Switch => switch(text).map(Value::Switch),
         Kind::Table => pairs(text).map(Value::Table),
+        Kind::Whole(_) => text.parse().map(Value::Whole).map_err(|_| format!("is {text:?}: give a whole number")),
         Kind::Number(_) => text.parse().map(Value::Number).map_err(|_| format!("is {text:?}: give a number")),
         Kind::Size(_) | Kind::OneOf(_) | Kind::Text(_) => Ok(Value::text(text)),
     }

@@ -16,6 +16,8 @@ use crate::{
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
+mod events;
+
 const LOCATION: &str = "carbon.location";
 const INTENSITY: &str = "carbon.intensity_g_per_kwh";
 const ENDPOINT: &str = "otlp.endpoint";
@@ -28,12 +30,14 @@ const ENDPOINT_OF_LOGS: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
 /// The configuration is of use only when `found` stays empty.
 pub(super) fn judge(settings: &Settings, found: &mut Vec<Mistake>) -> Config {
     let mut judge = Judge { settings, found };
+    let otlp = judge.otlp();
     Config {
         agent: judge.agent(),
         energy: judge.energy(),
         probes: judge.probes(),
         carbon: judge.carbon(),
-        otlp: judge.otlp(),
+        events: judge.events(otlp.logs.endpoint.as_deref()),
+        otlp,
         prometheus: Prometheus { listen: judge.text("prometheus.listen", single::listen).flatten() },
         resource: judge.resource(),
     }
@@ -298,7 +302,7 @@ fn kind(key: &str) -> Option<&'static Kind> {
 /// Origins give each kind its type; this is for the day one of them does not.
 fn of_other_type(value: &Value) -> String {
     let found = match value {
-        Value::Number(_) => "a number",
+        Value::Number(_) | Value::Whole(_) => "a number",
         Value::Switch(_) => "true or false",
         Value::Text(_) => "a text",
         Value::Table(_) => "a table",

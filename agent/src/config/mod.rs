@@ -27,8 +27,8 @@ pub use reference::reference;
 pub use reload::{Reload, reload, taken_over};
 pub use settings::{Mistake, Origin};
 pub use valid::{
-    Agent, BlockLevel, Carbon, ClientFiles, Compression, Config, Counting, Energy, Headers, LogLevel, Logs, MeterKind,
-    Otlp, Probes, Prometheus, Resource, SHORTEST_UNPRIVILEGED, SchedLevel,
+    Agent, Arguments, BlockLevel, Carbon, ClientFiles, Compression, Config, Counting, Energy, Events, Headers,
+    LogLevel, Logs, MeterKind, Otlp, Probes, Prometheus, Resource, SHORTEST_UNPRIVILEGED, SchedLevel,
 };
 
 /// The file that is read when none is named, if it is there.

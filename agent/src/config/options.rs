@@ -5,6 +5,8 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use super::single;
 
+mod events;
+
 /// A section of the file.
 pub(super) struct Section {
     pub(super) name: &'static str,
@@ -15,6 +17,7 @@ pub(super) struct Section {
 #[derive(Debug)]
 pub(super) enum Kind {
     Number(RangeInclusive<f64>),
+    Whole(RangeInclusive<u32>),
     Duration(RangeInclusive<Duration>),
     /// In bytes.
     Size(RangeInclusive<u64>),
@@ -52,6 +55,7 @@ impl Opt {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Whole(range) => write!(f, "a whole number from {} to {}", range.start(), range.end()),
             Self::Number(range) => write!(f, "a number from {} to {}", range.start(), range.end()),
             Self::Duration(range) => {
                 let [from, to] = [range.start(), range.end()].map(|&end| humantime::format_duration(end));
@@ -72,12 +76,16 @@ impl fmt::Display for Kind {
     }
 }
 
-pub(super) const SECTIONS: [Section; 7] = [
+pub(super) const SECTIONS: [Section; 8] = [
     Section { name: "agent", help: "What the agent does and where it keeps what it must not forget." },
     Section { name: "energy", help: "What you know about the machine's power; measured values are preferred." },
     Section { name: "probes", help: "What the kernel programs count." },
     Section { name: "carbon", help: "Where the machine stands and what was emitted to make it." },
     Section { name: "otlp", help: "Where the metrics and the agent's own log records go: OTLP over HTTP, protobuf." },
+    Section {
+        name: "events",
+        help: "What is told one by one, as OTLP log records, beside the metrics; they go where the agent's own log records go.",
+    },
     Section { name: "prometheus", help: "The page a Prometheus server reads." },
     Section { name: "resource", help: "What every exported series says about where it comes from." },
 ];
@@ -86,7 +94,7 @@ pub(super) const SECTIONS: [Section; 7] = [
 const WATTS: RangeInclusive<f64> = 0.0..=100_000.0;
 const MIB: u64 = 1 << 20;
 
-pub(super) const OPTIONS: [Opt; 33] = [
+pub(super) const OPTIONS: [Opt; 39] = [
     Opt {
         key: "agent.interval",
         kind: Kind::Duration(Duration::from_secs(1)..=Duration::from_secs(3600)),
@@ -312,7 +320,7 @@ pub(super) const OPTIONS: [Opt; 33] = [
         variables: &["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
         reload: true,
         example: "\"off\"",
-        help: "Where the agent's own log records go; /v1/logs is appended, except to the variable. Absent: to endpoint, unless that is OTEL_EXPORTER_OTLP_METRICS_ENDPOINT. \"off\": nowhere.",
+        help: "Where events and the agent's own log records go; /v1/logs is appended, except to the variable. Absent: to endpoint, unless that is OTEL_EXPORTER_OTLP_METRICS_ENDPOINT. \"off\": nowhere.",
     },
     Opt {
         key: "otlp.logs_headers",
@@ -330,6 +338,12 @@ pub(super) const OPTIONS: [Opt; 33] = [
         example: "\"5s\"",
         help: "How long one request with log records may take. Absent: timeout.",
     },
+    events::EXEC,
+    events::EXIT,
+    events::CLOSED,
+    events::ARGS,
+    events::RATE,
+    events::ENERGY,
     Opt {
         key: "prometheus.listen",
         kind: Kind::Text("an IP address with port, or \"off\""),

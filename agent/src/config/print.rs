@@ -6,19 +6,19 @@ use super::{
     options::{OPTIONS, Opt, SECTIONS, Section},
     settings::Value,
     single::{self, LOGS_PATH, METRICS_PATH, NO_UNIT, OFF, print_size},
-    valid::{Agent, Carbon, ClientFiles, Config, Energy, Logs, Otlp, Probes, Prometheus, Resource},
+    valid::{Agent, Carbon, ClientFiles, Config, Energy, Events, Logs, Otlp, Probes, Prometheus, Resource},
 };
 use crate::attribution::functional::FunctionalUnit;
 
 /// What each option would have to say for this configuration; the inverse of [`super::judge`]. A field that is
 /// not named here does not compile.
 pub(super) fn values(config: &Config) -> BTreeMap<&'static str, Value> {
-    let Config { agent, energy, probes, carbon, otlp, prometheus, resource } = config;
+    let Config { agent, energy, probes, carbon, otlp, events, prometheus, resource } = config;
     let Probes { sched, block, tcp, process } = probes;
     let Prometheus { listen } = prometheus;
     let Resource { attributes, service_name } = resource;
     let all = agent_values(agent).into_iter().chain(energy_values(energy)).chain(carbon_values(carbon));
-    let all = all.chain(otlp_values(otlp)).chain(logs_values(otlp)).chain([
+    let all = all.chain(otlp_values(otlp)).chain(logs_values(otlp)).chain(events_values(*events)).chain([
         ("probes.sched", Some(Value::text(sched.name()))),
         ("probes.block", Some(Value::text(block.name()))),
         ("probes.tcp", Some(Value::text(tcp.name()))),
@@ -102,6 +102,18 @@ fn logs_in_force(Logs { endpoint, headers, timeout }: &Logs) -> [(&'static str, 
     ]
 }
 
+fn events_values(events: Events) -> [Row; 6] {
+    let Events { process_exec, process_exit, tcp_connection_closed, args, rate, energy } = events;
+    [
+        ("events.process_exec", Some(Value::Switch(process_exec))),
+        ("events.process_exit", Some(Value::Switch(process_exit))),
+        ("events.tcp_connection_closed", Some(Value::Switch(tcp_connection_closed))),
+        ("events.args", Some(Value::text(args.name()))),
+        ("events.rate", Some(Value::Whole(rate.into()))),
+        ("events.energy", Some(Value::Switch(energy))),
+    ]
+}
+
 fn path(path: Option<impl AsRef<Path>>) -> Option<Value> {
     path.map(|path| Value::text(&path.as_ref().display()))
 }
@@ -114,6 +126,7 @@ fn table(table: &BTreeMap<String, String>) -> Option<Value> {
 pub(super) fn toml(value: &Value) -> String {
     match value {
         Value::Number(number) => format!("{number:?}"),
+        Value::Whole(number) => number.to_string(),
         Value::Switch(switch) => switch.to_string(),
         Value::Text(text) => quoted(text),
         Value::Table(table) => {

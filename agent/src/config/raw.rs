@@ -80,6 +80,9 @@ impl File<'_> {
         let taken = match (&option.kind, spanned.get_ref()) {
             (Kind::Number(_), DeValue::Integer(number)) => integer(number).map(Value::Number),
             (Kind::Number(_), DeValue::Float(number)) => number.as_str().parse().ok().map(Value::Number),
+            (Kind::Whole(_), DeValue::Integer(number)) => {
+                u64::from_str_radix(number.as_str(), number.radix()).ok().map(Value::Whole)
+            }
             (Kind::Switch, DeValue::Boolean(switch)) => Some(Value::Switch(*switch)),
             (Kind::Table, DeValue::Table(table)) => Some(Value::Table(self.texts(option.key, table))),
             (Kind::Duration(_) | Kind::Size(_) | Kind::OneOf(_) | Kind::Text(_), DeValue::String(text)) => {

@@ -62,6 +62,7 @@ impl fmt::Display for Mistake {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Number(f64),
+    Whole(u64),
     Switch(bool),
     Text(String),
     Table(BTreeMap<String, String>),

@@ -39,6 +39,11 @@ pub(super) fn number(number: f64, range: &RangeInclusive<f64>) -> Result<f64, St
     range.contains(&number).then_some(number).ok_or_else(what)
 }
 
+pub(super) fn whole(number: u64, range: &RangeInclusive<u32>) -> Result<u32, String> {
+    let what = || format!("is {number}: give a whole number from {} to {}", range.start(), range.end());
+    u32::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(what)
+}
+
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let [from, to] = [range.start(), range.end()].map(|&end| humantime::format_duration(end));
     let what = || format!("is {text:?}: give a duration from \"{from}\" to \"{to}\"");

@@ -8,6 +8,7 @@ use crate::{
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
+mod events;
 mod origins;
 mod printed;
 
@@ -151,7 +152,10 @@ fn unknown_names_are_said_with_a_near_one() {
     each_is_said(&[
         ("[energy]\nidle_wats = 3", "2: there is no option \"idle_wats\" in [energy]: did you mean idle_watts?"),
         ("\n[energie]", "2: there is no section \"energie\": did you mean [energy]?"),
-        ("x = 1", "1: there is no section \"x\": there are agent, energy, probes, carbon, otlp, prometheus, resource"),
+        (
+            "x = 1",
+            "1: there is no section \"x\": there are agent, energy, probes, carbon, otlp, events, prometheus, resource",
+        ),
         ("endpoint = \"http://c\"", "1: \"endpoint\" stands in no section: move it into [otlp]"),
         ("[agent]\npue = 1.5", "2: there is no option \"pue\" in [agent]: move it into [carbon]"),
         ("[prometheus]\nz = 1", "2: there is no option \"z\" in [prometheus]: there are listen"),

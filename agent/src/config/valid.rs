@@ -8,6 +8,10 @@ use crate::{
     units::{Bytes, Grams, GramsPerKwh, Watts},
 };
 
+mod events;
+
+pub use events::{Arguments, Events};
+
 /// Readings closer together show what a neighbour computes (CVE-2020-8694): they are root's.
 pub const SHORTEST_UNPRIVILEGED: Duration = Duration::from_secs(10);
 
@@ -25,6 +29,8 @@ pub struct Config {
     pub carbon: Carbon,
     /// The OTLP export.
     pub otlp: Otlp,
+    /// What is told one by one.
+    pub events: Events,
     /// The Prometheus page.
     pub prometheus: Prometheus,
     /// What all exported series say.
@@ -254,10 +260,10 @@ pub struct Otlp {
     pub logs: Logs,
 }
 
-/// Where the agent's own log records go.
+/// Where events and the agent's own log records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logs {
-    /// The URL to post to, path included. `None`: they are written to standard error only.
+    /// The URL to post to, path included. `None`: log records are written to standard error only, and there are no events.
     pub endpoint: Option<String>,
     /// Added to each request; may hold secrets.
     pub headers: Headers,

@@ -14,8 +14,10 @@ use tokio::{runtime, sync::watch, task};
 use self::{destination::Destination, page::Page, signals::Caught};
 use super::{
     otlp::{
+        Encoder, LogEncoder,
         http::Client,
-        sender::{Notice, Settings, Statistics},
+        queue::Items,
+        sender::{Handle, Notice, Settings, Statistics},
     },
     prometheus,
 };
@@ -25,6 +27,7 @@ use crate::{
 };
 
 mod destination;
+mod events;
 mod page;
 mod scrapers;
 mod signals;
@@ -33,14 +36,41 @@ pub use signals::Signals;
 
 /// Where to, and what to say there.
 pub struct Destinations {
-    /// OTLP: the client and how to use it.
-    pub otlp: Option<(Client, Settings)>,
+    /// OTLP.
+    pub otlp: Otlp,
     /// `/metrics`: where to listen.
     pub prometheus: Option<SocketAddr>,
     /// What is added to resources.
     pub added: Added,
     /// The monotonic clock.
     pub clock: fn() -> Nanos,
+}
+
+/// Where to send over OTLP: for each the client and how to use it; `None`: nothing is sent.
+#[derive(Debug, Default)]
+pub struct Otlp {
+    /// Metrics.
+    pub metrics: Option<(Client, Settings)>,
+    /// Events.
+    pub events: Option<(Client, Settings)>,
+}
+
+/// What waited for a destination that is none any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// The accounts of both at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    /// Of metrics.
+    pub metrics: Option<Statistics>,
+    /// Of events.
+    pub events: Option<Statistics>,
 }
 
 /// Why nothing can be exported.
@@ -63,7 +93,10 @@ pub enum ExporterError {
 pub struct Exporter {
     /// What was asked from outside.
     pub signals: Arc<Signals>,
-    otlp: Option<Destination>,
+    otlp: Option<Destination<Encoder>>,
+    events: Option<Destination<LogEncoder>>,
+    /// Events that came, or waited, while there was no destination.
+    homeless: u64,
     page: Option<(Arc<Page>, task::JoinHandle<()>)>,
     added: Added,
     runtime: runtime::Handle,
@@ -91,13 +124,15 @@ impl Exporter {
             let task = runtime.spawn(page::serve(Arc::clone(&page), listener, closed));
             (page, task)
         });
-        let otlp = otlp.map(|(client, settings)| Destination::start(&runtime, client, &settings, added.clone()));
         let (end, mut ended) = watch::channel(false);
         let thread = thread::Builder::new().name("export".to_owned()).spawn(move || {
             // Signals are listened to until the end, with outputs or without.
             driver.block_on(ended.wait_for(|ended| *ended)).ok();
         })?;
-        Ok(Self { signals, otlp, page, added, runtime, closing, end, thread })
+        let (events, homeless) = (None, 0);
+        let mut exporter = Self { signals, otlp: None, events, homeless, page, added, runtime, closing, end, thread };
+        exporter.redirect(otlp);
+        Ok(exporter)
     }
 
     /// Hands a snapshot over.
@@ -122,9 +157,11 @@ impl Exporter {
         self.otlp.as_ref().map(|otlp| otlp.handle.statistics())
     }
 
-    /// What the operator should know.
-    pub fn notices(&self) -> Vec<Notice> {
-        self.otlp.as_ref().map(|otlp| otlp.handle.notices()).unwrap_or_default()
+    /// What the operator should know, and of what.
+    pub fn notices(&self) -> Vec<(Items, Notice)> {
+        let metrics = self.otlp.iter().flat_map(|otlp| otlp.handle.notices()).map(|notice| (Items::Metrics, notice));
+        let events = self.events.iter().flat_map(|events| events.handle.notices());
+        metrics.chain(events.map(|notice| (Items::Events, notice))).collect()
     }
 
     /// What is added to resources from the next snapshot on.
@@ -132,19 +169,29 @@ impl Exporter {
         if let Some(otlp) = &mut self.otlp {
             otlp.label(added.clone());
         }
+        if let Some(events) = &mut self.events {
+            events.label(added.clone());
+        }
         self.added = added;
     }
 
-    /// Sends somewhere else, or nowhere, from now on. What waits goes to the new destination: points are cumulative. Without
-    /// one it is dropped; returns how many snapshots that were.
-    pub fn redirect(&mut self, to: Option<(Client, Settings)>) -> u64 {
+    /// Sends somewhere else, or nowhere, from now on. What waits goes to the new destination: points are cumulative, and
+    /// events are told once. Without one it is dropped, and returned how much that was.
+    pub fn redirect(&mut self, to: Otlp) -> Dropped {
+        let snapshots = self.redirect_metrics(to.metrics);
+        Dropped { snapshots, events: self.redirect_events(to.events) }
+    }
+
+    fn redirect_metrics(&mut self, to: Option<(Client, Settings)>) -> u64 {
         match (self.otlp.take(), to) {
             (Some(otlp), Some((client, settings))) => {
                 otlp.redirect(client, &settings);
                 self.otlp = Some(otlp);
             }
             (None, Some((client, settings))) => {
-                self.otlp = Some(Destination::start(&self.runtime, client, &settings, self.added.clone()));
+                let mut encoder = Encoder::default();
+                encoder.add(self.added.clone());
+                self.otlp = Some(Destination::start(&self.runtime, client, &settings, encoder));
             }
             (Some(otlp), None) => {
                 let (handle, task) = otlp.stop(Duration::ZERO);
@@ -157,19 +204,20 @@ impl Exporter {
     }
 
     /// Sends what is left, `within` at most, and ends; returns the final accounts.
-    pub fn stop(self, within: Duration) -> Option<Statistics> {
-        let otlp = self.otlp.map(|otlp| otlp.stop(within));
+    pub fn stop(self, within: Duration) -> Accounts {
+        let (metrics, sending) = self.otlp.map(|otlp| otlp.stop(within)).unzip();
+        let (events, sending_events) = self.events.map(|events| events.stop(within)).unzip();
         self.closing.send_replace(true);
-        let (handle, sending) = otlp.unzip();
         let serving = self.page.map(|(_, task)| task);
         // A panic in there has been told by its own message.
         self.runtime.block_on(async {
-            for task in sending.into_iter().chain(serving) {
+            for task in sending.into_iter().chain(sending_events).chain(serving) {
                 task.await.ok();
             }
         });
         self.end.send_replace(true);
         self.thread.join().ok();
-        handle.map(|handle| handle.statistics())
+        let final_of = |handle: Option<Handle>| handle.map(|handle| handle.statistics());
+        Accounts { metrics: final_of(metrics), events: final_of(events) }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     clock,
     config::Config,
     identity::{Registry, Triplet},
-    probes::{cgroupfs, host, procfs},
+    probes::{bpf::EventPlan, cgroupfs, host, procfs},
     samples::{
         ZoneKey,
         disk::{DiskSample, MachineDisks},
@@ -34,11 +34,13 @@ use crate::{
         usage::{UsageSample, UsageTracker},
         zone::{ZoneSample, ZoneTracker},
     },
+    telemetry::events::Happened,
     units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
 mod counted;
 pub mod disks;
+mod events;
 pub mod factors;
 pub mod files;
 mod floors;
@@ -56,6 +58,7 @@ pub mod watch;
 pub mod witness;
 
 use disks::Disks;
+use events::Events;
 use factors::FactorsError;
 use meter::Chosen;
 use own::Own;
@@ -81,6 +84,8 @@ pub struct Options {
     pub config: Config,
     /// Whether kernel programs are loaded.
     pub kernel_programs: bool,
+    /// Which events they send.
+    pub events: EventPlan,
 }
 
 /// Why there is no pipeline.
@@ -117,6 +122,8 @@ pub struct Interval {
     pub own: Option<Microjoules>,
     /// How much tasks waited.
     pub pressures: Pressures,
+    /// What happened, where that is asked for, by workload.
+    pub events: Vec<Happened>,
     /// How reading each zone went.
     pub meter: Vec<ZoneHealth>,
 }
@@ -143,6 +150,9 @@ pub struct Pipeline {
     disks: Disks,
     tcp: TcpTracker,
     processes: ProcessTracker,
+    events: Events,
+    /// Whether events of processes tell their energy.
+    tells_process_energy: bool,
     load: LoadTracker,
     zones: ZoneTracker,
     watch: Watch,
@@ -185,7 +195,7 @@ impl Pipeline {
         saved: Option<&Saved>,
         floors: Option<&SavedFloors>,
     ) -> Result<Self, StartError> {
-        let sources = Sources::open(root, options.kernel_programs, options.config.probes)?;
+        let sources = Sources::open(root, options.kernel_programs, options.config.probes, options.events)?;
         let meter = meter::choose(root, &options.config.energy);
         let factors = factors::factors(root, &options.config.carbon)?;
         let idle = floors::idle_trackers(root, &meter, floors);
@@ -202,6 +212,7 @@ impl Pipeline {
             functional_unit: options.config.agent.functional_unit,
             registry,
             idle,
+            tells_process_energy: options.config.events.energy,
             idle_watts: options.config.energy.idle,
             gain: options.config.energy.smt_gain,
             reserved,
@@ -214,6 +225,7 @@ impl Pipeline {
             disks,
             tcp: TcpTracker::default(),
             processes: ProcessTracker::default(),
+            events: Events::default(),
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
@@ -284,8 +296,7 @@ impl Pipeline {
                 next_tick = (next_tick + self.longest_tick()).max(now).min(deadline);
                 continue;
             }
-            let changes = self.sources.wait((next_tick - now).into());
-            self.learn(changes);
+            self.await_changes((next_tick - now).into());
         }
     }
 
@@ -334,9 +345,14 @@ impl Pipeline {
         Ok(())
     }
 
-    fn take_changes(&mut self) {
-        let changes = self.sources.wait(std::time::Duration::ZERO);
+    fn await_changes(&mut self, span: std::time::Duration) {
+        let changes = self.sources.wait(span);
         self.learn(changes);
+        self.events.take(self.sources.take_events());
+    }
+
+    fn take_changes(&mut self) {
+        self.await_changes(std::time::Duration::ZERO);
     }
 
     /// Ends the interval: attributes it and adds it to the ledger.
@@ -359,6 +375,7 @@ impl Pipeline {
         let grams = footprint.workloads.iter().copied().chain(std::iter::repeat(Grams(0.0)));
         let entries: Vec<Entry> =
             entries.into_iter().zip(grams).map(|(entry, operational)| Entry { operational, ..entry }).collect();
+        let events = self.happened(&entries, &attribution, usage.to.monotonic);
         let nobody = self.nobody(&attribution, &footprint, &disk);
         self.ledger.post(&attribution, &entries, &nobody);
         self.note_seen(&entries);
@@ -371,7 +388,20 @@ impl Pipeline {
         self.stages.end(Stage::Attribute, clock::monotonic());
         let meter = self.watch.close();
         let open = counted.open(&entries, &self.ledger);
-        Interval { usage, attribution, footprint, threads, disks, open, floors, hardware, own, pressures, meter }
+        Interval {
+            usage,
+            attribution,
+            footprint,
+            threads,
+            disks,
+            open,
+            floors,
+            hardware,
+            own,
+            pressures,
+            events,
+            meter,
+        }
     }
 
     /// Ends the last interval: what a failed read leaves open stays unknown.

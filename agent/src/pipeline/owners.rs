@@ -223,7 +223,7 @@ impl Pipeline {
     }
 
     /// Looks up by id the cgroups that no event named.
-    fn repair(&mut self, keys: &BTreeSet<WorkKey>, now: Nanos) {
+    pub(super) fn repair(&mut self, keys: &BTreeSet<WorkKey>, now: Nanos) {
         for key in keys {
             let Work::Cgroup(id) = key.decode() else { continue };
             if !self.registry.wants(id) {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{Timespec, poll};
 use wattrace_common::sched::{Work, WorkKey};
 
 use super::files::Files;
@@ -16,7 +16,7 @@ use crate::{
     config::{self, SchedLevel},
     probes::{
         FileError,
-        bpf::{CgroupChange, CpuTotals, Programs},
+        bpf::{CpuTotals, EventPlan, Programs},
         cgroupfs::{self, Finder},
         fdinfo, process, procfs,
         sys::HandleError,
@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod programs;
+mod waiting;
 
 /// How on-CPU time is measured.
 pub enum Sched {
@@ -105,11 +106,16 @@ pub enum SourcesError {
 
 impl Sources {
     /// Opens everything below `root`. Without `kernel_programs`, or where they cannot be had, files stand in for them.
-    pub fn open(root: &Path, kernel_programs: bool, probes: config::Probes) -> Result<Self, SourcesError> {
+    pub fn open(
+        root: &Path,
+        kernel_programs: bool,
+        probes: config::Probes,
+        events: EventPlan,
+    ) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
         let sched = if kernel_programs {
-            programs::load(root, &topology, cgroups.as_deref().ok(), probes)
+            programs::load(root, &topology, cgroups.as_deref().ok(), (probes, events))
         } else {
             Err("switched off by --no-bpf".to_owned())
         };
@@ -218,28 +224,6 @@ impl Sources {
             self.places.extend(self.topology.cpus.iter().map(|(cpu, found)| (*cpu, found.place)));
         }
         Ok(())
-    }
-
-    /// Waits until cgroups changed or the time is up; returns what changed.
-    pub fn wait(&mut self, span: Duration) -> Vec<CgroupChange> {
-        let events = match &mut self.sched {
-            Sched::Btf(programs) => programs.cgroups.as_mut().ok(),
-            Sched::Files(files) => {
-                let changes = files.take_changes();
-                if !changes.is_empty() {
-                    return changes;
-                }
-                None
-            }
-        };
-        let Some(events) = events else {
-            pause(span);
-            return Vec::new();
-        };
-        let timeout = Timespec::try_from(span).ok();
-        // Interrupted or timed out: what came until then is taken either way.
-        poll(&mut [PollFd::new(&*events, PollFlags::IN)], timeout.as_ref()).ok();
-        events.drain()
     }
 
     /// The path of a cgroup that no event named, by its id.

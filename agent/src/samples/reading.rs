@@ -12,9 +12,11 @@ use super::files::FilesReading;
 use crate::units::{Microjoules, Nanos, Watts};
 
 mod connections;
+mod events;
 mod processes;
 
 pub use connections::*;
+pub use events::*;
 pub use processes::*;
 
 /// One moment on the three clocks that matter.

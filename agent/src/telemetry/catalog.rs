@@ -190,6 +190,12 @@ catalog! {
         "Points whose export has ended; those with an error type have failed.";
     INFLIGHT = Agent Gauge "otel.sdk.exporter.metric_data_point.inflight" "{data_point}" ["otel.component.name", "otel.component.type"]
         "Points handed to the exporter whose export has not ended.";
+    RECORDS_EXPORTED = Agent Sum "otel.sdk.exporter.log.exported" "{log_record}" ["otel.component.name", "otel.component.type", "error.type"]
+        "Events whose export has ended; those with an error type have failed. The agent's own log records are not among them.";
+    RECORDS_INFLIGHT = Agent Gauge "otel.sdk.exporter.log.inflight" "{log_record}" ["otel.component.name", "otel.component.type"]
+        "Events handed to the exporter whose export has not ended.";
+    EVENTS_DROPPED = Agent Sum "wattrace.agent.events.dropped" "{event}" ["wattrace.agent.drop.reason"]
+        "Events that were dropped on their way to the exporter, by reason: limited (beyond events.rate), `ring_full`, malformed, memory (too many in one interval), queue (it was full), `no_destination`. Metrics count what they would have told.";
     QUEUE_USAGE = Agent Gauge "wattrace.agent.queue.usage" "By" []
         "Size of what waits to be sent.";
     QUEUE_LIMIT = Agent Gauge "wattrace.agent.queue.limit" "By" []

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     catalog::{self, Metric},
+    events::{Clocks, Happened, Occurrences},
     lifecycle::{Described, Lifecycle, LifecycleRecord, Point, Told},
     snapshot::{self, Histogram, Snapshot, Value},
     totals::{Totals, TotalsRecord},
@@ -42,7 +43,7 @@ mod resource;
 mod tcp;
 mod workload;
 
-pub use health::{Cpu, Exporter, Fill, Health, Program, Queue, Reloads};
+pub use health::{Cpu, EventsHealth, Exporter, Fill, Health, Program, Queue, Reloads};
 pub use resource::{AGENT, Host, agent as agent_resource};
 
 /// What is told at the end of an interval.
@@ -88,6 +89,17 @@ pub struct View<'a> {
     pub health: &'a Health,
 }
 
+/// What resources say beside whose they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// Where energy comes from.
+    pub source: EnergySource,
+    /// Whose idle energy is.
+    pub policy: IdlePolicy,
+}
+
 /// Where energy comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct MeterView<'a> {
@@ -107,6 +119,8 @@ pub struct Telemetry {
     /// Energy of workloads at the last snapshot.
     energy: BTreeMap<Triplet, BTreeMap<ZoneKind, Microjoules>>,
     resources: BTreeMap<Triplet, Arc<snapshot::Resource>>,
+    /// The wall clock at the boot, as events tell times by it.
+    booted: Option<Nanos>,
 }
 
 /// What is kept of it across a restart: written with the ledger's record, before a snapshot is offered.
@@ -126,6 +140,7 @@ impl Telemetry {
             totals: Totals::default(),
             energy: BTreeMap::new(),
             resources: BTreeMap::new(),
+            booted: None,
         }
     }
 
@@ -136,6 +151,7 @@ impl Telemetry {
             totals: record.totals.into(),
             energy: energies(ledger),
             resources: BTreeMap::new(),
+            booted: None,
         }
     }
 
@@ -164,6 +180,20 @@ impl Telemetry {
         told
     }
 
+    /// What happened in the interval that was told, each workload under the resource of its metrics.
+    pub fn events(&mut self, happened: Vec<Happened>, end: Instant, observed: &Observed<'_>) -> Vec<Occurrences> {
+        let clocks = Clocks::after(self.booted, end);
+        self.booted = Some(clocks.booted);
+        let resource = |happened: &Happened| {
+            let Happened { workload, cgroup, .. } = happened;
+            let made =
+                || resource::workload(workload, cgroup.as_ref(), observed.host, observed.source, observed.policy);
+            // Who did nothing else that is told has none.
+            self.resources.get(&workload.id).cloned().unwrap_or_else(|| Arc::new(made()))
+        };
+        happened.into_iter().map(|happened| Occurrences { resource: resource(&happened), clocks, happened }).collect()
+    }
+
     /// All entities, one per key: what has the same key is one entity.
     fn describe(&mut self, view: &View<'_>) -> Vec<Described> {
         let mut found: BTreeMap<Triplet, Described> = BTreeMap::new();
@@ -171,7 +201,8 @@ impl Telemetry {
         for account in view.ledger.accounts() {
             let workload = &account.workload;
             let resource = self.resources.entry(workload.id.clone()).or_insert_with(|| {
-                Arc::new(resource::workload(account, view.host, view.meter.source, view.idle_policy))
+                let cgroup = account.cgroup.as_ref();
+                Arc::new(resource::workload(workload, cgroup, view.host, view.meter.source, view.idle_policy))
             });
             let live = lives_on(workload) || view.live.contains(&workload.id);
             let before = self.energy.get(&workload.id);

@@ -10,7 +10,7 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     time::Timespec,
 };
-use wattrace::probes::bpf::{EventPlan, Exec};
+use wattrace::{probes::bpf::EventPlan, samples::Exec};
 use wattrace_common::{
     events::{ARGS_MAX, FILE_MAX},
     loss::Reason,

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use wattrace::{
-    probes::bpf::{self, Event, EventPlan, Exec, Machine, Programs, layout::Layouts},
-    samples::{ActorReading, ProcessTotals},
+    probes::bpf::{self, EventPlan, Machine, Programs, layout::Layouts},
+    samples::{ActorReading, Event, Exec, ProcessTotals},
 };
 use wattrace_common::{
     events::ExitEvent,

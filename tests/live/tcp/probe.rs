@@ -10,10 +10,10 @@ use std::{
 
 use wattrace::{
     probes::{
-        bpf::{self, Event, EventPlan, Machine, Programs, layout::Layouts},
+        bpf::{self, EventPlan, Machine, Programs, layout::Layouts},
         process,
     },
-    samples::{RoleTotals, TcpWorkReading},
+    samples::{Event, RoleTotals, TcpWorkReading},
 };
 use wattrace_common::{
     events::ClosedEvent,

@@ -13,7 +13,7 @@ use crate::{
         Diagnostics,
         faults::{Faults, Say},
     },
-    outputs::{exporter::Exporter, otlp::sender::Notice},
+    outputs::exporter::Exporter,
     pipeline::{
         Interval, Options, Pipeline,
         sources::monotonic,
@@ -38,8 +38,8 @@ pub(super) struct Agent {
     faults: Faults,
     /// Whether the totals of the last snapshot are on disk.
     pub(super) is_kept: bool,
-    pipeline: Pipeline,
-    telemetry: Telemetry,
+    pub(super) pipeline: Pipeline,
+    pub(super) telemetry: Telemetry,
     state: StateDir,
     pub(super) host: Host,
     top: top::Top,
@@ -57,7 +57,8 @@ impl Agent {
     ) -> Result<Self, RunError> {
         let state = StateDir::open(&config.agent.state_dir)?;
         let saved = restore(&state)?;
-        let options = Options { config: config.clone(), kernel_programs: !request.no_bpf };
+        let events = settings::event_plan(&config);
+        let options = Options { config: config.clone(), kernel_programs: !request.no_bpf, events };
         let pipeline = Pipeline::start_from(&request.root, &options, saved.as_deref())?;
         let now = clock::now();
         let telemetry = match saved {
@@ -86,6 +87,9 @@ impl Agent {
         for note in once::notes(&self.pipeline) {
             warn!("{note}");
         }
+        if let Some(why) = self.no_events() {
+            warn!("no events are sent: {why}");
+        }
         let every = humantime::format_duration(self.config.agent.interval);
         let otlp = self.config.otlp.endpoint.as_deref().map(|url| format!("sending to {url}"));
         let page = self.config.prometheus.listen.map(|address| format!("http://{address}/metrics"));
@@ -113,11 +117,11 @@ impl Agent {
             };
             self.pipeline.run_while(end, awake)?;
             let stopping = signals.stop.load(Ordering::Acquire);
-            let interval = if stopping { self.pipeline.finish() } else { self.pipeline.close() };
+            let mut interval = if stopping { self.pipeline.finish() } else { self.pipeline.close() };
             if let Some(table) = &self.table {
                 table.show(&self.pipeline, &interval, out);
             }
-            self.tell(&interval);
+            self.tell(&mut interval);
             self.say(&interval);
             if stopping {
                 return Ok(());
@@ -129,7 +133,7 @@ impl Agent {
     }
 
     /// Totals to disk, then the snapshot to the outputs.
-    fn tell(&mut self, interval: &Interval) {
+    fn tell(&mut self, interval: &mut Interval) {
         self.pipeline.stages.begin(clock::monotonic());
         let now = interval.usage.to.monotonic;
         // Where nobody is waited for, whoever wants to know has been told.
@@ -137,6 +141,7 @@ impl Agent {
         let statistics = self.exporter.statistics();
         let mut health =
             self.health.gather(&self.pipeline, &self.diagnostics, statistics.as_ref(), self.config.otlp.queue, now);
+        health.events = self.events_health();
         health.save_failures = self.faults.count(SAVE);
         let live = self.pipeline.live();
         let meter = &self.pipeline.meter;
@@ -183,6 +188,7 @@ impl Agent {
             self.health.offered.clear();
         }
         self.exporter.offer(&told.snapshot);
+        self.tell_events(interval);
         self.pipeline.stages.end(Stage::Offer, clock::monotonic());
     }
 
@@ -237,14 +243,12 @@ impl Agent {
         for remark in self.pipeline.take_remarks() {
             warn!("{remark}");
         }
-        for notice in self.exporter.notices() {
-            match notice {
-                Notice::Recovered | Notice::Remark(_) | Notice::Gzip => info!("{notice}"),
-                Notice::Unreachable(_)
-                | Notice::Held(_)
-                | Notice::Refused(_)
-                | Notice::TooLarge(_)
-                | Notice::GivenUp(_) => warn!("{notice}"),
+        for (items, notice) in self.exporter.notices() {
+            let text = notice.about(items);
+            if notice.is_warning() {
+                warn!("{text}");
+            } else {
+                info!("{text}");
             }
         }
         if self.config.otlp.endpoint.is_none()

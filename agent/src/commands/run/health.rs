@@ -85,6 +85,12 @@ fn exporter(statistics: &Statistics) -> Exporter {
     }
 }
 
+/// That of events.
+pub(super) fn event_exporter(statistics: &Statistics) -> Exporter {
+    const NAME: &str = "otlp_http_log_exporter";
+    Exporter { name: format!("{NAME}/0"), component: NAME, ..exporter(statistics) }
+}
+
 /// The kernel programs.
 fn programs(pipeline: &Pipeline, run_times: &mut BTreeMap<kernel::Program, Nanos>) -> Vec<Program> {
     let loaded = match &pipeline.sources.sched {

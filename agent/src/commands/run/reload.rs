@@ -45,8 +45,11 @@ impl Agent {
         self.diagnostics.redirect(settings::diagnostics(&next, &self.host)?.logs.as_ref())?;
         self.exporter.label(settings::added(&next));
         let dropped = self.exporter.redirect(otlp);
-        if dropped > 0 {
-            warn!("{dropped} snapshots that waited are dropped: nothing is sent over OTLP any more");
+        if dropped.snapshots > 0 {
+            warn!("{} snapshots that waited are dropped: no metrics are sent over OTLP any more", dropped.snapshots);
+        }
+        if dropped.events > 0 {
+            warn!("{} events that waited are dropped: nothing takes them any more", dropped.events);
         }
         self.diagnostics.set_level(next.agent.log_level);
         self.config = next;

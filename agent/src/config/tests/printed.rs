@@ -157,8 +157,10 @@ fn config() -> impl Strategy<Value = Config> {
     let counting = || select(Counting::ALL.to_vec());
     let probes = (select(SchedLevel::ALL.to_vec()), select(BlockLevel::ALL.to_vec()), counting(), counting());
     let probes = probes.prop_map(|(sched, block, tcp, process)| Probes { sched, block, tcp, process });
-    (agent(), energy(), probes, carbon(), otlp(), listen, resource).prop_map(
-        |(agent, energy, probes, carbon, otlp, listen, (attributes, service_name))| Config {
+    (agent(), energy(), probes, carbon(), otlp(), events(), listen, resource).prop_map(
+        |(agent, energy, probes, carbon, otlp, events, listen, (attributes, service_name))| Config {
+            // Without a destination they would be a mistake.
+            events: if otlp.logs.endpoint.is_some() { events } else { Events::default() },
             agent,
             energy,
             probes,
@@ -168,6 +170,17 @@ fn config() -> impl Strategy<Value = Config> {
             resource: Resource { attributes, service_name },
         },
     )
+}
+
+fn events() -> impl Strategy<Value = Events> {
+    (any::<[bool; 5]>(), 1..=10_000_u32).prop_map(|([exec, exit, closed, args, energy], rate)| Events {
+        process_exec: exec,
+        process_exit: exit,
+        tcp_connection_closed: closed,
+        args: if args && exec { Arguments::Redacted } else { Arguments::None },
+        rate,
+        energy: energy && exit,
+    })
 }
 
 /// Pieces of real files in any order reach deeper than noise does.

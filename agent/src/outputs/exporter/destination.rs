@@ -1,4 +1,4 @@
-//! The OTLP destination: its queue, its sender, and the client that may be replaced while they go on.
+//! An OTLP destination, of metrics or of events: its queue, its sender, and the client that may be replaced while they go on.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -9,28 +9,32 @@ use tokio::{runtime, task::JoinHandle};
 
 use crate::{
     outputs::otlp::{
-        Encoder,
+        Encoder, LogEncoder,
         http::Client,
         queue::Batch,
         sender::{self, Handle, Settings},
     },
     telemetry::{
         added::Added,
+        events::Occurrences,
         snapshot::{Phase, Snapshot},
     },
+    units::Nanos,
 };
 
 /// A destination that is sent to.
-pub(super) struct Destination {
+pub(super) struct Destination<E> {
     pub(super) handle: Handle,
-    encoder: Encoder,
+    encoder: E,
+    /// Of the last batch, where they have none of their own.
+    number: u64,
     client: Arc<RwLock<Arc<Client>>>,
     task: JoinHandle<()>,
 }
 
-impl Destination {
+impl<E> Destination<E> {
     /// Sends from now on.
-    pub(super) fn start(runtime: &runtime::Handle, client: Client, settings: &Settings, added: Added) -> Self {
+    pub(super) fn start(runtime: &runtime::Handle, client: Client, settings: &Settings, encoder: E) -> Self {
         let (handle, sender) = sender::new(settings);
         let client = Arc::new(RwLock::new(Arc::new(client)));
         let current = Arc::clone(&client);
@@ -38,9 +42,7 @@ impl Destination {
             let client = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
             async move { client.send(body, encoding).await }
         }));
-        let mut encoder = Encoder::default();
-        encoder.add(added);
-        Self { handle, encoder, client, task }
+        Self { handle, encoder, number: 0, client, task }
     }
 
     /// Sends to somewhere else, what waits too.
@@ -49,6 +51,14 @@ impl Destination {
         self.handle.redirect(settings.encoding);
     }
 
+    /// Tells the sender to send what is left, `within` at most; it is over when the task is.
+    pub(super) fn stop(self, within: Duration) -> (Handle, JoinHandle<()>) {
+        self.handle.stop(within);
+        (self.handle, self.task)
+    }
+}
+
+impl Destination<Encoder> {
     /// What is added to resources from now on.
     pub(super) fn label(&mut self, added: Added) {
         self.encoder.add(added);
@@ -63,11 +73,21 @@ impl Destination {
         let finals = finals(snapshot);
         self.handle.offer(Batch { number: snapshot.number, chunks, births, finals, carried: Vec::new() });
     }
+}
 
-    /// Tells the sender to send what is left, `within` at most; it is over when the task is.
-    pub(super) fn stop(self, within: Duration) -> (Handle, JoinHandle<()>) {
-        self.handle.stop(within);
-        (self.handle, self.task)
+impl Destination<LogEncoder> {
+    /// What is added to resources from now on.
+    pub(super) fn label(&mut self, added: Added) {
+        self.encoder.add(added);
+    }
+
+    /// Queues events, each chunk by itself: one that has to make room takes no other with it. `observed` is the wall clock.
+    pub(super) fn offer(&mut self, occurrences: &[Occurrences], observed: Nanos) {
+        let Self { encoder, handle, number, .. } = self;
+        encoder.encode(occurrences, observed, |chunk| {
+            *number += 1;
+            handle.offer(Batch { number: *number, chunks: vec![chunk], ..Batch::default() });
+        });
     }
 }
 

@@ -102,7 +102,8 @@ pub fn judge(answer: &Answer<'_>, encoding: Encoding) -> Outcome {
     }
 }
 
-/// `ExportMetricsServiceResponse`: `partial_success` 1 { `rejected_data_points` 1, `error_message` 2 }.
+/// `ExportMetricsServiceResponse`: `partial_success` 1 { `rejected_data_points` 1, `error_message` 2 }. That of log records is
+/// the same, but for one name in JSON.
 fn delivered(answer: &Answer<'_>) -> Outcome {
     let (rejected, message) = match form(answer) {
         Form::Proto => {
@@ -113,7 +114,8 @@ fn delivered(answer: &Answer<'_>) -> Outcome {
         }
         Form::Json(json) => {
             let partial = json.get("partialSuccess");
-            let count = partial.and_then(|partial| partial.get("rejectedDataPoints"));
+            let count = partial
+                .and_then(|partial| partial.get("rejectedDataPoints").or_else(|| partial.get("rejectedLogRecords")));
             let count = count.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
             (count.unwrap_or(0), partial.and_then(|partial| text(partial, "errorMessage")))
         }

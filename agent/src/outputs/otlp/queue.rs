@@ -3,6 +3,7 @@
 //! When it is full metrics are thinned, not cut off: points are cumulative, so a snapshot less costs resolution in
 //! time and no joule. The zero points by which series begin are the exception: no later snapshot repeats them, and
 //! without them a receiver that takes differences loses the first value. They move on to the next snapshot that stays.
+//! Events are told once each: of them the oldest goes, and is lost.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,6 +11,25 @@ use super::chunk::Chunk;
 
 /// What a queue holds unless configured otherwise.
 pub const DEFAULT_BOUND: usize = 64 << 20;
+
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// Snapshots of metrics: a later one tells the same totals.
+    Metrics,
+    /// Events: no other tells the same.
+    Events,
+}
+
+impl Items {
+    /// As messages call them.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Events => "events",
+        }
+    }
+}
 
 /// All chunks of one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,20 +105,21 @@ pub struct Queue {
     batches: VecDeque<Batch>,
     size: usize,
     bound: usize,
+    items: Items,
     dropped: Dropped,
 }
 
 impl Queue {
     /// An empty queue of at most `bound` bytes, and one snapshot in any case.
-    pub fn new(bound: usize) -> Self {
-        Self { batches: VecDeque::new(), size: 0, bound, dropped: Dropped::default() }
+    pub fn new(bound: usize, items: Items) -> Self {
+        Self { batches: VecDeque::new(), size: 0, bound, items, dropped: Dropped::default() }
     }
 
     /// Appends `batch` and makes room for it.
     pub fn push(&mut self, batch: Batch) {
         self.size = self.size.saturating_add(batch.size());
         self.batches.push_back(batch);
-        while self.size > self.bound && self.thin() {}
+        while self.size > self.bound && self.items == Items::Metrics && self.thin() {}
         while self.size > self.bound && self.shed() {}
     }
 

@@ -19,7 +19,7 @@ use self::{
 use super::{
     Chunk,
     outcome::{Encoding, Outcome},
-    queue::Batch,
+    queue::{Batch, Items},
     retry::{Backoff, Pace, Spread},
 };
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub encoding: Encoding,
     /// Waits.
     pub pace: Pace,
+    /// What is sent.
+    pub items: Items,
     /// Bytes that the queue may hold.
     pub bound: usize,
     /// Spreads the retries of many agents apart; different on each.
@@ -73,7 +75,7 @@ pub struct Sender {
 
 /// A sender, and the handle by which it is fed.
 pub fn new(settings: &Settings) -> (Handle, Sender) {
-    let (shared, (stop, way)) = Shared::new(settings.bound, settings.encoding);
+    let (shared, (stop, way)) = Shared::new((settings.bound, settings.items), settings.encoding);
     let shared = Arc::new(shared);
     let sender = Sender {
         shared: Arc::clone(&shared),

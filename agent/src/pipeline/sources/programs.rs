@@ -151,7 +151,7 @@ pub(super) fn load(
     root: &Path,
     topology: &Topology,
     cgroups: Option<&Path>,
-    probes: config::Probes,
+    (probes, events): (config::Probes, EventPlan),
 ) -> Result<Sched, String> {
     let btf = root.join("sys/kernel/btf/vmlinux");
     let layouts = Layouts::load(&btf).map_err(|error| error.to_string())?;
@@ -175,7 +175,7 @@ pub(super) fn load(
         tcp: probes.tcp == Counting::On,
         network: process::network(root),
         process: probes.process == Counting::On,
-        events: EventPlan::default(),
+        events,
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

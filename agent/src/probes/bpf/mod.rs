@@ -35,7 +35,7 @@ pub use order::{REORDERS, load};
 pub use own::Me;
 pub use process::ProcessMaps;
 pub use refusal::LoadError;
-pub use ring::{Event, EventRing, Exec};
+pub use ring::EventRing;
 pub use tcp::TcpMaps;
 pub use threads::ThreadMaps;
 pub use times::{CpuTotals, Loss, TimeMaps, TimesReading};

@@ -8,31 +8,7 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use wattrace_common::events::{ARGS_MAX, ClosedEvent, EventKind, ExecEvent, ExitEvent, FILE_MAX, Head, Who};
 
-/// An event, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A program was started.
-    Exec(Exec),
-    /// A process ended.
-    Exit(ExitEvent),
-    /// A connection ended that had been established.
-    Closed(ClosedEvent),
-}
-
-/// A program was started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exec {
-    /// What and when.
-    pub head: Head,
-    /// By which process.
-    pub who: Who,
-    /// The path as it was asked for, cut at [`wattrace_common::events::FILE_MAX`].
-    pub file: Vec<u8>,
-    /// Its arguments as far as they travelled, a NUL after each; empty where they do not.
-    pub args: Vec<u8>,
-    /// Whether there were more.
-    pub is_cut: bool,
-}
+use crate::samples::{Event, Exec};
 
 /// The reading end of the ring.
 pub struct EventRing {

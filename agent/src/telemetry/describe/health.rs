@@ -35,6 +35,8 @@ pub struct Health {
     pub reloads: Reloads,
     /// Times the totals could not be written to disk.
     pub save_failures: u64,
+    /// What became of events; `None`: none are asked for.
+    pub events: Option<EventsHealth>,
     /// Messages that were not taken, by output.
     pub lost_messages: BTreeMap<&'static str, u64>,
 }
@@ -96,6 +98,15 @@ pub struct Queue {
     pub dropped: BTreeMap<&'static str, u64>,
 }
 
+/// What became of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventsHealth {
+    /// The client that sends them; its points are records. `None`: there is none.
+    pub exporter: Option<Exporter>,
+    /// Those that were dropped before they could be sent, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
 /// A kernel program, or what stands in for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
@@ -121,7 +132,11 @@ pub(super) fn points(health: &Health, energy: Option<Microjoules>, workloads: us
         points.push(point(&catalog::PROCESS_CPU_TIME, ["system".into()], cpu.system.seconds()));
     }
     points.extend(size(&catalog::PROCESS_MEMORY_USAGE, health.memory));
-    health.exporters.iter().for_each(|exporter| points.extend(sent(exporter)));
+    health
+        .exporters
+        .iter()
+        .for_each(|exporter| points.extend(sent(exporter, [&catalog::EXPORTED, &catalog::INFLIGHT])));
+    points.extend(health.events.iter().flat_map(events));
     points.extend(health.queue.iter().flat_map(waiting));
     points.extend(health.collect.iter().map(|(stage, time)| Point {
         metric: &catalog::COLLECT_DURATION,
@@ -151,14 +166,22 @@ pub(super) fn points(health: &Health, energy: Option<Microjoules>, workloads: us
     points
 }
 
-fn sent(exporter: &Exporter) -> Vec<Point> {
+fn events(events: &EventsHealth) -> Vec<Point> {
+    const RECORDS: [&Metric; 2] = [&catalog::RECORDS_EXPORTED, &catalog::RECORDS_INFLIGHT];
+    let dropped = events.dropped.iter();
+    let dropped = dropped.map(|(reason, count_of)| count(&catalog::EVENTS_DROPPED, [(*reason).into()], *count_of));
+    let sent = events.exporter.iter().flat_map(|exporter| sent(exporter, RECORDS));
+    dropped.chain(sent).collect()
+}
+
+fn sent(exporter: &Exporter, [ended, under_way]: [&'static Metric; 2]) -> Vec<Point> {
     let Exporter { name, component, .. } = exporter;
     let of = |error: &str, points| {
         let attributes = [name.clone().into(), (*component).into(), error.to_owned().into()];
-        count(&catalog::EXPORTED, attributes, points)
+        count(ended, attributes, points)
     };
     let failed = exporter.failed.iter().map(|(error, points)| of(error, *points));
-    let inflight = count(&catalog::INFLIGHT, [name.clone().into(), (*component).into()], exporter.inflight);
+    let inflight = count(under_way, [name.clone().into(), (*component).into()], exporter.inflight);
     [of("", exporter.exported)].into_iter().chain(failed).chain([inflight]).collect()
 }
 

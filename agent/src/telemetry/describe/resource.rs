@@ -1,8 +1,8 @@
 //! Resources: who a series is about, in attributes.
 
 use crate::{
-    attribution::{ledger::Account, reserved::IdlePolicy, weight::Method},
-    identity::{Kind, PathIdentity, Triplet},
+    attribution::{ledger::Cgroup, reserved::IdlePolicy, weight::Method},
+    identity::{Kind, PathIdentity, Triplet, Workload},
     samples::EnergySource,
     telemetry::snapshot::Resource,
 };
@@ -41,9 +41,14 @@ fn own(name: &str, host: &Host, more: Vec<(&'static str, String)>) -> Resource {
     of(Triplet { namespace: "wattrace".to_owned(), name: name.to_owned(), instance }, host, more)
 }
 
-/// A workload.
-pub(super) fn workload(account: &Account, host: &Host, source: EnergySource, policy: IdlePolicy) -> Resource {
-    let workload = &account.workload;
+/// A workload, and one of its cgroups.
+pub(super) fn workload(
+    workload: &Workload,
+    cgroup: Option<&Cgroup>,
+    host: &Host,
+    source: EnergySource,
+    policy: IdlePolicy,
+) -> Resource {
     let mut more = vec![
         ("wattrace.workload.kind", workload.kind.name().to_owned()),
         ("wattrace.workload.name", workload.name.clone()),
@@ -54,7 +59,7 @@ pub(super) fn workload(account: &Account, host: &Host, source: EnergySource, pol
     }
     // One of the cgroups of a workload that stands for many would change with each, and is not its path.
     let one = workload.kind != Kind::Session && !workload.name.contains('*');
-    if let Some(cgroup) = account.cgroup.as_ref().filter(|_| one) {
+    if let Some(cgroup) = cgroup.filter(|_| one) {
         more.push(("wattrace.cgroup.path", cgroup.path.clone()));
         more.extend(from_path(workload.kind, &cgroup.path));
     }

@@ -102,6 +102,7 @@ fn partial_success_is_read_in_both_forms() {
     row(b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 0, None); // -1
     row(br#"{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"old"}}"#, 3, Some("old"));
     row(br#"{"partialSuccess":{"rejectedDataPoints":3}}"#, 3, None);
+    row(br#"{"partialSuccess":{"rejectedLogRecords":"4"}}"#, 4, None);
     row(br#"{"partialSuccess":{"rejectedDataPoints":-3,"errorMessage":7}}"#, 0, None);
     row(b"{}", 0, None);
     row(b"<html>fine</html>", 0, None);

@@ -18,7 +18,7 @@ fn numbers(queue: &Queue) -> Vec<u64> {
 
 /// A queue with room for `count` snapshots of one Resource without finals, and not one more.
 fn room_for(count: usize) -> Queue {
-    Queue::new(batch(0, 1, &[]).size() * count)
+    Queue::new(batch(0, 1, &[]).size() * count, Items::Metrics)
 }
 
 #[test]
@@ -29,6 +29,14 @@ fn every_second_goes_and_the_ends_stay() {
     assert_eq!(queue.dropped().thinned, Count { snapshots: 3, points: 6 });
     (8..=10).for_each(|number| queue.push(batch(number, 1, &[])));
     assert_eq!(numbers(&queue), [1, 5, 8, 10]);
+}
+
+#[test]
+fn of_events_the_oldest_go_but_one_that_may_be_on_its_way() {
+    let mut queue = Queue::new(batch(0, 1, &[]).size() * 4, Items::Events);
+    (1..=7).for_each(|number| queue.push(batch(number, 1, &[])));
+    assert_eq!(numbers(&queue), [1, 5, 6, 7]);
+    assert_eq!(queue.dropped(), Dropped { full: Count { snapshots: 3, points: 6 }, ..Dropped::default() });
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn two_holders_do_not_excuse_each_other() {
 
 #[test]
 fn when_thinning_is_not_enough_the_oldest_goes_that_is_not_on_its_way() {
-    let mut queue = Queue::new(batch(0, 1, &[1]).size() * 3);
+    let mut queue = Queue::new(batch(0, 1, &[1]).size() * 3, Items::Metrics);
     (1..=4).for_each(|number| queue.push(batch(number, 1, &[number])));
     assert_eq!(numbers(&queue), [1, 3, 4]);
     assert_eq!(queue.dropped().full, Count { snapshots: 1, points: 2 });
@@ -82,7 +90,7 @@ fn one_that_is_larger_than_the_queue_waits_alone() {
 
 #[test]
 fn what_began_in_a_snapshot_that_went_goes_with_the_next() {
-    let mut queue = Queue::new(usize::MAX);
+    let mut queue = Queue::new(usize::MAX, Items::Metrics);
     (1..=6).for_each(|number| queue.push(beginning(number, 1)));
     queue.thin();
     assert_eq!(numbers(&queue), [1, 3, 5, 6]);
@@ -98,7 +106,7 @@ fn what_began_in_a_snapshot_that_went_goes_with_the_next() {
 
 #[test]
 fn beginnings_take_half_of_the_room_at_most() {
-    let mut queue = Queue::new(beginning(0, 9).size() * 4);
+    let mut queue = Queue::new(beginning(0, 9).size() * 4, Items::Metrics);
     (1..=99).for_each(|number| queue.push(beginning(number, 9)));
     assert!(queue.carried() > 0 && queue.carried() <= queue.bound / 2);
     assert!(numbers(&queue).len() > 1, "snapshots are still there: {:?}", numbers(&queue));
@@ -159,7 +167,7 @@ proptest! {
 
     #[test]
     fn thinning_alone_never_takes_a_final_value(finals in prop::collection::vec(prop::collection::vec(0_u64..9, 0..4), 1..40)) {
-        let mut queue = Queue::new(usize::MAX);
+        let mut queue = Queue::new(usize::MAX, Items::Metrics);
         let told: BTreeSet<_> = finals.iter().flatten().copied().collect();
         (1..).zip(&finals).for_each(|(number, finals)| queue.push(batch(number, 1, finals)));
         while queue.thin() {}

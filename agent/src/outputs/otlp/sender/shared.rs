@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    super::queue::{Batch, Count, Dropped, Queue},
+    super::queue::{Batch, Count, Dropped, Items, Queue},
     Encoding, Outcome,
 };
 
@@ -45,19 +44,26 @@ pub enum Notice {
     Gzip,
 }
 
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Notice {
+    /// Whether somebody has to do something about it.
+    pub const fn is_warning(&self) -> bool {
+        !matches!(self, Self::Recovered | Self::Remark(_) | Self::Gzip)
+    }
+
+    /// For people, of what is sent.
+    pub fn about(&self, items: Items) -> String {
+        let items = items.name();
         match self {
-            Self::Unreachable(why) => write!(f, "destination does not take metrics now, they wait: {why}"),
+            Self::Unreachable(why) => format!("destination does not take {items} now, they wait: {why}"),
             Self::Held(why) => {
-                write!(f, "destination refuses this agent, metrics wait; check endpoint and rights: {why}")
+                format!("destination refuses this agent, {items} wait; check endpoint and rights: {why}")
             }
-            Self::Recovered => write!(f, "destination takes metrics again"),
-            Self::Refused(why) => write!(f, "destination refuses some metrics for good, they are dropped: {why}"),
-            Self::TooLarge(why) => write!(f, "metrics of one resource are too large for the destination: {why}"),
-            Self::GivenUp(why) => write!(f, "destination failed repeatedly, a request was dropped: {why}"),
-            Self::Remark(text) => write!(f, "destination took metrics and remarked: {text}"),
-            Self::Gzip => write!(f, "destination refuses zstd, gzip is used"),
+            Self::Recovered => format!("destination takes {items} again"),
+            Self::Refused(why) => format!("destination refuses some {items} for good, they are dropped: {why}"),
+            Self::TooLarge(why) => format!("{items} of one resource are too large for the destination: {why}"),
+            Self::GivenUp(why) => format!("destination of {items} failed repeatedly, a request was dropped: {why}"),
+            Self::Remark(text) => format!("destination took {items} and remarked: {text}"),
+            Self::Gzip => format!("destination refuses zstd for {items}, gzip is used"),
         }
     }
 }
@@ -132,11 +138,11 @@ pub(super) struct Shared {
 type Orders = (watch::Receiver<Option<Instant>>, watch::Receiver<Encoding>);
 
 impl Shared {
-    pub(super) fn new(bound: usize, encoding: Encoding) -> (Self, Orders) {
+    pub(super) fn new((bound, items): (usize, Items), encoding: Encoding) -> (Self, Orders) {
         let (stop, stopped) = watch::channel(None);
         let (way, ways) = watch::channel(encoding);
         let state = State {
-            queue: Queue::new(bound),
+            queue: Queue::new(bound, items),
             statistics: Statistics::default(),
             notices: VecDeque::new(),
             said: BTreeSet::new(),

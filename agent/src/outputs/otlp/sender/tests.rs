@@ -20,7 +20,7 @@ fn ok() -> Outcome {
 }
 
 fn settings() -> Settings {
-    Settings { encoding: Encoding::Gzip, pace: Pace::default(), bound: 1 << 20, seed: 7 }
+    Settings { encoding: Encoding::Gzip, pace: Pace::default(), items: Items::Metrics, bound: 1 << 20, seed: 7 }
 }
 
 fn batch(number: u64, resources: &[(&str, u64)]) -> Batch {

@@ -81,7 +81,8 @@ fn both_shapes_resolve() {
     assert_eq!((new.oom_mm, new.sum_sched_runtime), (24, 32));
     assert_eq!((new.arg_start, new.arg_end, new.filename), (40, 48, 56));
     let bytes = BytesLayout { read: 256 + 40, written: 256 + 48, read_before: 64 + 40, written_before: 64 + 48 };
-    assert_eq!((new.bytes, old), (Some(bytes), ProcessLayout { state: old.state, ..new.clone() }));
+    let (of_new, state) = (new.bytes, old.state);
+    assert_eq!((of_new, old), (Some(bytes), ProcessLayout { state, ..new }));
 }
 
 #[test]
