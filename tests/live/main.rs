@@ -14,6 +14,7 @@
 mod binary;
 mod block;
 mod daemon;
+mod diag;
 mod files;
 mod loader;
 mod moves;

@@ -45,6 +45,7 @@ pub mod factors;
 pub mod files;
 mod floors;
 pub mod meter;
+pub mod open;
 mod own;
 mod owners;
 mod polls;

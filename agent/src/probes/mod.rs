@@ -10,6 +10,7 @@ mod file;
 pub mod hardware;
 pub mod host;
 pub mod hwmon;
+pub mod inet_diag;
 pub mod lockdown;
 pub mod model;
 pub mod parse;

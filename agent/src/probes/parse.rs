@@ -1,6 +1,7 @@
 //! Parsers from bytes of `/proc` and `/sys` text to values. Pure: no file is opened here, no input panics.
 
 pub mod cgroup;
+pub mod diag;
 pub mod disk;
 pub mod pressure;
 pub mod process;
