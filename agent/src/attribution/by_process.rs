@@ -98,6 +98,8 @@ mod tests {
             idle: BTreeMap::new(),
             threads: None,
             disk: BTreeMap::new(),
+            tcp: None,
+            processes: None,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
         Interval, Options, Pipeline, StartError,
         files::{Files, Processes},
         meter::Meter,
+        open::OpenConnections,
         sources::{self, Sched, Sources, SourcesError},
         state,
     },
@@ -122,6 +123,7 @@ pub(super) fn notes(pipeline: &Pipeline) -> Vec<String> {
             notes.extend(programs.shortcomings().cloned());
             notes.extend(pipeline.sources.cgroups.as_ref().err().map(|why| format!("no cgroup names: {why}")));
             notes.extend(pipeline.disk_shortcoming());
+            notes.extend(pipeline.sources.open.as_ref().and_then(OpenConnections::shortcoming));
         }
     }
     notes.extend(pipeline.meter.not_measured().iter().map(|why| format!("not measured: {why}")));

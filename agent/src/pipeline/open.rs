@@ -33,7 +33,7 @@ impl OpenConnections {
         let counts = diag.counts();
         let loss = |name: &str, count, loses| Loss { name: format!("inet_diag.{name}"), count, loses };
         vec![
-            loss("failed", counts.failed, true),
+            loss("failed", counts.failed, false),
             loss("untold", counts.untold, true),
             loss("malformed", counts.malformed, true),
             loss("interrupted", counts.interrupted, false),

@@ -10,10 +10,10 @@ use std::{
 use rustix::event::{Timespec, poll};
 use wattrace_common::sched::{Work, WorkKey};
 
-use super::files::Files;
+use super::{files::Files, open::OpenConnections};
 use crate::{
     clock,
-    config::{self, SchedLevel},
+    config::{self, Counting, SchedLevel},
     probes::{
         FileError,
         bpf::{CpuTotals, EventPlan, Programs},
@@ -53,6 +53,8 @@ pub struct Sources {
     /// What kernel programs count of threads: what was asked for may not be had here.
     pub level: SchedLevel,
     finder: Option<Finder>,
+    /// Connections that are open; `None`: connections are not counted.
+    pub open: Option<OpenConnections>,
     topology: Topology,
     /// Whether any core had two threads since the start.
     has_siblings: bool,
@@ -114,6 +116,9 @@ impl Sources {
     ) -> Result<Self, SourcesError> {
         let topology = topology::read(root).map_err(SourcesError::Topology)?;
         let cgroups = cgroupfs::mount(root).map_err(|error| error.to_string());
+        // What is open before the programs are there, they do not see begin.
+        let counts_tcp = kernel_programs && probes.tcp == Counting::On;
+        let open = counts_tcp.then(OpenConnections::begin);
         let sched = if kernel_programs {
             programs::load(root, &topology, cgroups.as_deref().ok(), (probes, events))
         } else {
@@ -138,6 +143,7 @@ impl Sources {
             map_memory,
             level,
             finder,
+            open,
             topology,
             has_siblings,
             places,

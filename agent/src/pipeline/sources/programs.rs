@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use wattrace_common::{owner::OwnerKey, process::ActorKey, sched::WorkKey};
 
-use super::{Loss, Sched, Sources};
+use super::{Loss, OpenConnections, Sched, Sources};
 use crate::{
     clock,
     config::{self, BlockLevel, Counting, SchedLevel},
@@ -38,9 +38,8 @@ impl Sources {
     }
 
     /// Connections that are open; `None`: that cannot be told.
-    #[expect(clippy::unused_self, reason = "nothing lists them yet")]
     fn open_connections(&mut self) -> Option<Vec<OpenConnection>> {
-        None
+        self.open.as_mut()?.read()
     }
 
     /// What was lost on the way from the kernel, or nearly.
@@ -66,7 +65,8 @@ impl Sources {
             let count = fdinfo::missed_by(&self.root, *descriptor)?;
             Some(Loss { name: format!("{name}.interrupted"), count, loses: true })
         });
-        counted.chain(ours).chain(interrupted).collect()
+        let open = self.open.iter().flat_map(OpenConnections::losses);
+        counted.chain(ours).chain(interrupted).chain(open).collect()
     }
 
     /// Gives the kernel's slots of dead keys back; returns those given.
