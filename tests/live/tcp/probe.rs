@@ -126,8 +126,9 @@ impl Talker {
 
     /// The same in a network namespace of this name.
     pub fn within(namespace: &str, cgroup: &Cgroup) -> Self {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_talk")]);
+        // Not `ip netns exec`, which hides the cgroups.
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{namespace}")).arg(env!("CARGO_BIN_EXE_talk"));
         Self::of(command.arg(format!("in={}", cgroup.path.display())))
     }
 
