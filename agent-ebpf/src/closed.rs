@@ -10,7 +10,7 @@ use wattrace_common::{
 use crate::{
     events::{may_send, send},
     kernel::*,
-    tcp::Carried,
+    sockets::Carried,
 };
 
 /// A connection that ended.

@@ -10,6 +10,7 @@ mod atomic;
 mod block;
 mod cgroup;
 mod closed;
+mod connections;
 mod cost;
 mod events;
 mod exits;
@@ -23,6 +24,7 @@ mod process;
 mod rows;
 mod sched;
 mod slices;
+mod sockets;
 mod tcp;
 mod threads;
 

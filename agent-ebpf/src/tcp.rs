@@ -1,7 +1,8 @@
 //! `inet_sock_set_state`: TCP connections that begin and end, by owner.
 //!
 //! Of a connection that is open, or on its way to be, its instants are kept by its socket's address. Every socket passes through
-//! CLOSE before its memory is given away, so nothing stays. Storage that the kernel ties to sockets was rejected: 5.10 does
+//! CLOSE before its memory is given away, so nothing stays, unless the kernel skips a run, which it counts: then until another
+//! socket has the address. Storage that the kernel ties to sockets was rejected: 5.10 does
 //! not let these programs use it, and to make it costs more than an entry of a hash.
 //!
 //! Which task runs says nothing: most states change in an interrupt. The owner is the one that the socket names.
@@ -9,7 +10,7 @@
 use core::ptr::addr_of_mut;
 
 use aya_ebpf::{
-    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, generated::bpf_skc_to_tcp_sock},
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
@@ -17,23 +18,21 @@ use wattrace_common::{
     events::Limiter,
     loss::{Program, Reason},
     owner::OwnerKey,
-    tcp::{
-        Birth, FAILURES, Failure, Family, LIFESPAN_BUCKETS, Phase, ROLES, Role, RoleSums, TRIP_BUCKETS, TcpRow,
-        TcpSums, UNKNOWN,
-    },
-    threads::{off_bucket, wait_bucket},
+    tcp::{Birth, Family, LIFESPAN_BUCKETS, Phase, ROLES, Role, TRIP_BUCKETS, TcpRow, TcpSums, UNKNOWN},
+    threads::off_bucket,
 };
 
 use crate::{
-    atomic::{raise, step, step32},
+    atomic::{raise, step},
     block::bounded,
     closed::{self, Closed},
+    connections::{count_at, count_failure, role_of, trip_bucket, work_of},
     cost::{self, Timer},
     histograms::minus,
     kernel::*,
     loss,
-    maps::{TCP_EMPTY, TCP_FREE_ROWS, TCP_MORE_WORK, TCP_ROW, TCP_SOCKETS, TCP_WORK},
-    rows::{self, NO_ROW},
+    maps::TCP_SOCKETS,
+    sockets::{Carried, family_of, network_of, owner_of, round_trip, tcp_of},
 };
 
 const ESTABLISHED: u32 = 1;
@@ -43,15 +42,6 @@ const CLOSE: u32 = 7;
 const LISTEN: u32 = 10;
 /// From here on, states of what is no full socket.
 const NEW_SYN_RECV: u32 = 12;
-
-const IPPROTO_TCP: u32 = 6;
-const AF_INET: u32 = 2;
-const AF_INET6: u32 = 10;
-
-/// Nanoseconds of an eighth of a microsecond, in which the kernel keeps round trips.
-const TRIP_UNIT: u64 = 125;
-
-const ONLY_NEW: u64 = 1;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
@@ -73,27 +63,6 @@ pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
     }
     timer.stop(cpu, Program::TcpState);
     0
-}
-
-/// What carries a connection; `None`: it is no TCP.
-#[inline(always)]
-fn family_of(sock: Kptr) -> Option<Family> {
-    // Sockets of MPTCP itself have another protocol; those of its parts are counted.
-    if u32::from(sock.read::<u16, _>(&SOCK_PROTOCOL)) != IPPROTO_TCP {
-        return None;
-    }
-    match u32::from(sock.read::<u16, _>(&SOCK_FAMILY)) {
-        AF_INET => Some(Family::V4),
-        AF_INET6 if is_mapped(sock) => Some(Family::V4),
-        AF_INET6 => Some(Family::V6),
-        _ => None,
-    }
-}
-
-/// Whether the other side's address is one of IPv4 in the clothes of IPv6: `::ffff:0:0/96`.
-#[inline(always)]
-fn is_mapped(sock: Kptr) -> bool {
-    sock.read::<u64, _>(&SOCK_V6_PEER) == 0 && sock.read::<u32, _>(&SOCK_V6_PEER_THIRD) == u32::from_be(0x0000_ffff)
 }
 
 /// A connection's state that changes.
@@ -127,7 +96,12 @@ impl Change {
     #[inline(always)]
     fn established(&self) {
         // SAFETY: a copy; who has the socket has its entry alone.
-        let asked = unsafe { TCP_SOCKETS.get(self.sock.word()) }.map_or(0, |birth| birth.asked);
+        let birth = unsafe { TCP_SOCKETS.get(self.sock.word()) }.copied();
+        // One that was established is of a socket whose end was not seen.
+        let asked = match birth {
+            Some(birth) if birth.established == 0 => birth.asked,
+            _ => 0,
+        };
         let is_client = asked != 0 || self.from == SYN_SENT;
         let handshake = if is_client { self.since(asked) } else { tcp_of(self.sock).map_or(UNKNOWN, round_trip) };
         let role = if is_client { Role::Client } else { Role::Server } as u32;
@@ -181,8 +155,11 @@ impl Change {
         let error: u32 = self.sock.read(&SOCK_ERR);
         match birth {
             Some(birth) if birth.established != 0 => self.closed(&birth, owner, sums, row, error),
-            None if self.from != SYN_SENT && self.from != SYN_RECV => self.unobserved(owner, sums, row, error),
-            birth => self.failed(birth.is_some() || self.from == SYN_SENT, sums, error),
+            birth if self.from == SYN_SENT || self.from == SYN_RECV => {
+                self.failed(birth.is_some() || self.from == SYN_SENT, sums, error);
+            }
+            // Also one that was seen to be asked for, and not to be established.
+            _ => self.unobserved(owner, sums, row, error),
         }
     }
 
@@ -261,194 +238,4 @@ impl Change {
         let closed = Closed { sock: self.sock, family: self.family, owner, now: self.now, error };
         closed::tell(&closed, birth, carried, limiter, self.cpu);
     }
-}
-
-/// What a connection carried, and how it went.
-pub struct Carried {
-    /// Port of this side, in the order of the network.
-    pub port: u16,
-    pub sent: u64,
-    pub received: u64,
-    pub retransmits: u32,
-    /// Nanoseconds; [`UNKNOWN`].
-    pub trip: u64,
-}
-
-impl Carried {
-    #[inline(always)]
-    fn by(sock: Kptr) -> Self {
-        let Some(tcp) = tcp_of(sock) else {
-            return Self { port: 0, sent: 0, received: 0, retransmits: 0, trip: UNKNOWN };
-        };
-        let sent: u64 = tcp.read(&TCP_BYTES_SENT);
-        let received: u64 = tcp.read(&TCP_BYTES_RECEIVED);
-        // The end of what the other side sends has a number like a byte.
-        let has_end = sock.read::<u64, _>(&SOCK_FLAGS) & SOCK_DONE.load() != 0 && received != 0;
-        Self {
-            // The socket has given its own back by now.
-            port: tcp.read(&INET_SPORT),
-            sent: sent.wrapping_sub(tcp.read(&TCP_BYTES_RETRANS)),
-            received: if has_end { received - 1 } else { received },
-            retransmits: tcp.read(&TCP_TOTAL_RETRANS),
-            trip: round_trip(tcp),
-        }
-    }
-
-    #[inline(always)]
-    fn count(&self, sums: *mut TcpSums) {
-        // SAFETY: inside the sums.
-        unsafe {
-            raise(addr_of_mut!((*sums).sent), self.sent);
-            raise(addr_of_mut!((*sums).received), self.received);
-            if self.retransmits > 0 {
-                raise(addr_of_mut!((*sums).retransmits), u64::from(self.retransmits));
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn count_trip(&self, sums: *mut TcpSums, row: Option<*mut TcpRow>) {
-        if self.trip == UNKNOWN {
-            return;
-        }
-        // SAFETY: inside the sums, and inside the row.
-        unsafe {
-            raise(addr_of_mut!((*sums).rtt), self.trip);
-            if let Some(row) = row {
-                count_at::<1, TRIP_BUCKETS>(addr_of_mut!((*row).rtts).cast(), 0, trip_bucket(self.trip));
-            }
-        }
-    }
-}
-
-/// The smoothed round trip; [`UNKNOWN`] where none was measured, as when what should measure it was sent again.
-#[inline(always)]
-fn round_trip(tcp: Kptr) -> u64 {
-    match u64::from(tcp.read::<u32, _>(&TCP_SRTT)) {
-        0 => UNKNOWN,
-        // Below a microsecond the kernel puts the least it can.
-        eighths => eighths * TRIP_UNIT,
-    }
-}
-
-/// The same socket as what TCP makes of it; `None`: it is none of TCP.
-#[inline(always)]
-fn tcp_of(sock: Kptr) -> Option<Kptr> {
-    // SAFETY: the socket is the tracepoint's argument, which the kernel checks.
-    let tcp = unsafe { bpf_skc_to_tcp_sock(sock.word() as *mut _) };
-    if tcp.is_null() { None } else { Some(Kptr::from_arg(tcp.cast())) }
-}
-
-/// Number of the network namespace of a socket.
-#[inline(always)]
-fn network_of(sock: Kptr) -> u32 {
-    sock.follow(&SOCK_NET).read(&NET_NUMBER)
-}
-
-#[inline(always)]
-fn owner_of(sock: Kptr) -> OwnerKey {
-    if HAVE_SOCK_OWNER.load() == 0 {
-        return OwnerKey::NOBODY;
-    }
-    let word: u64 = sock.read(&SOCK_CGROUP);
-    if IS_SOCK_CGROUP_TAGGED.load() == 1 {
-        return tagged_owner(word);
-    }
-    let cgroup = sock.follow(&SOCK_CGROUP);
-    if cgroup.follow(&CGROUP_ROOT).read::<u32, _>(&CGROUP_ROOT_HIERARCHY_ID) != 0 {
-        return OwnerKey::V1;
-    }
-    OwnerKey::cgroup(cgroup_id(cgroup))
-}
-
-/// Older kernels put the pointer and data of version 1 controllers in one word, told apart by its lowest bit.
-#[inline(always)]
-fn tagged_owner(word: u64) -> OwnerKey {
-    const IS_DATA: u64 = 1;
-    const FLAGS: u64 = 3;
-    if word & IS_DATA != 0 {
-        return OwnerKey::V1;
-    }
-    let node: u64 = Kptr::from_word(word & !FLAGS).copy(&CGROUP_KN).unwrap_or(0);
-    OwnerKey::cgroup(Kptr::from_word(node).copy(&KERNFS_NODE_ID).unwrap_or(0))
-}
-
-#[inline(always)]
-fn role_of(sums: *mut TcpSums, role: u32) -> *mut RoleSums {
-    // SAFETY: inside the sums, which are a map value.
-    unsafe { addr_of_mut!((*sums).roles).cast::<RoleSums>().add(bounded::<1>(role as usize)) }
-}
-
-#[inline(always)]
-fn count_failure(of_role: *mut RoleSums, phase: Phase, error: u32) {
-    let at = bounded::<7>(Failure::of_errno(error) as usize);
-    if at < FAILURES.len() {
-        // SAFETY: inside the sums.
-        unsafe {
-            let of_phase = addr_of_mut!((*of_role).failures).cast::<u64>().add(phase as usize * FAILURES.len());
-            step(of_phase.add(at));
-        }
-    }
-}
-
-#[inline(always)]
-fn trip_bucket(nanos: u64) -> usize {
-    wait_bucket(nanos, minus)
-}
-
-/// Counts in one of `N` histograms of `M` buckets that lie one behind the other.
-///
-/// # Safety
-/// They are of a map value.
-#[inline(always)]
-unsafe fn count_at<const N: usize, const M: usize>(histograms: *mut u32, of: u32, bucket: usize) {
-    let at = bounded::<511>(bounded::<1>(of as usize) * M + bucket);
-    if at < N * M {
-        // SAFETY: inside them.
-        unsafe { step32(histograms.add(at)) };
-    }
-}
-
-/// The sums of an owner, and its row where it has one.
-#[inline(always)]
-fn work_of(cpu: u32, owner: OwnerKey) -> (Option<*mut TcpSums>, Option<*mut TcpRow>) {
-    let row = match rows::find(&TCP_ROW, owner.0) {
-        NO_ROW => claim_connections(cpu, owner.0),
-        row => row,
-    };
-    if let Some(row) = TCP_WORK.get_ptr_mut(row) {
-        // SAFETY: a map value.
-        return (Some(unsafe { addr_of_mut!((*row).sums) }), Some(row));
-    }
-    (TCP_MORE_WORK.get_ptr_mut(owner.0), None)
-}
-
-/// The row of an owner that is new; [`NO_ROW`] where none is left and its sums are in the other map, and nobody's where there is no
-/// room for more sums either.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn claim_connections(cpu: u32, owner: u64) -> u32 {
-    if TCP_MORE_WORK.get_ptr_mut(owner).is_some() {
-        return NO_ROW;
-    }
-    let row = rows::claim(&TCP_ROW, &TCP_FREE_ROWS, owner, |row| {
-        if let Some(work) = TCP_WORK.get_ptr_mut(row) {
-            // SAFETY: this program's own row now.
-            unsafe { addr_of_mut!((*work).sums.owner).write_volatile(owner) };
-        }
-    });
-    if row == NO_ROW { claim_sums(cpu, owner) } else { row }
-}
-
-#[inline(always)]
-fn claim_sums(cpu: u32, owner: u64) -> u32 {
-    loss::count(cpu, Program::TcpState, Reason::NoHistograms);
-    let Some(empty) = TCP_EMPTY.get_ptr(0) else { return 0 };
-    // SAFETY: a map value, which nobody writes.
-    if TCP_MORE_WORK.insert(owner, unsafe { &*empty }, ONLY_NEW).is_ok() || TCP_MORE_WORK.get_ptr_mut(owner).is_some() {
-        return NO_ROW;
-    }
-    loss::count(cpu, Program::TcpState, Reason::Full);
-    // The first of the rows that are never given away.
-    0
 }

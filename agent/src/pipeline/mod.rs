@@ -14,7 +14,7 @@ use crate::{
     attribution::{
         books::{Attribution, Usage, attribute},
         functional::FunctionalUnit,
-        idle::{Floor, IdleTracker},
+        idle::IdleTracker,
         ledger::{Entry, Ledger},
         reserved::IdlePolicy,
         weight::{Method, SmtGain},
@@ -25,17 +25,10 @@ use crate::{
     identity::{Registry, Triplet},
     probes::{bpf::EventPlan, cgroupfs, host, procfs},
     samples::{
-        ZoneKey,
-        disk::{DiskSample, MachineDisks},
-        load::LoadTracker,
-        process::ProcessTracker,
-        tcp::{OpenNow, TcpTracker},
-        threads::{MachineThreads, ThreadsTracker},
-        usage::{UsageSample, UsageTracker},
-        zone::{ZoneSample, ZoneTracker},
+        ZoneKey, disk::DiskSample, load::LoadTracker, process::ProcessTracker, tcp::TcpTracker,
+        threads::ThreadsTracker, usage::UsageTracker, zone::ZoneTracker,
     },
-    telemetry::events::Happened,
-    units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
+    units::{Grams, MicroCpus, Nanos, Watts},
 };
 
 mod counted;
@@ -44,6 +37,7 @@ mod events;
 pub mod factors;
 pub mod files;
 mod floors;
+mod interval;
 pub mod meter;
 pub mod open;
 mod own;
@@ -61,6 +55,7 @@ pub mod witness;
 use disks::Disks;
 use events::Events;
 use factors::FactorsError;
+pub use interval::Interval;
 use meter::Chosen;
 use own::Own;
 use polls::{Metered, Polls};
@@ -70,7 +65,7 @@ use reserved::Reserved;
 use sources::{Glance, Sources, SourcesError};
 use stages::{Stage, Stages};
 use state::{Saved, SavedFloors};
-use watch::{Watch, ZoneHealth};
+use watch::Watch;
 
 /// The longest time between two ticks: idle floors are sampled by the second, and rings must not fill.
 const LONGEST_TICK: Nanos = Nanos::from_secs(1);
@@ -98,35 +93,6 @@ pub enum StartError {
     /// A factor is wrong.
     #[error(transparent)]
     Factors(#[from] FactorsError),
-}
-
-/// One closed interval.
-#[derive(Clone, Debug)]
-pub struct Interval {
-    /// Who used the CPUs.
-    pub usage: UsageSample,
-    /// Whose energy it was.
-    pub attribution: Attribution,
-    /// And in grams.
-    pub footprint: Footprint,
-    /// The machine's threads; `None`: they are not counted.
-    pub threads: Option<MachineThreads>,
-    /// The machine's block devices.
-    pub disks: MachineDisks,
-    /// Connections that are open at the end, of those who ever had any; of nobody where that is unknown.
-    pub open: BTreeMap<Triplet, OpenNow>,
-    /// The idle floors that were used.
-    pub floors: BTreeMap<ZoneKey, Floor>,
-    /// Zones that contain, or lie inside, one that is shared out.
-    pub hardware: Vec<ZoneSample>,
-    /// The agent's own part of the energy; `None`: unknown.
-    pub own: Option<Microjoules>,
-    /// How much tasks waited.
-    pub pressures: Pressures,
-    /// What happened, where that is asked for, by workload.
-    pub events: Vec<Happened>,
-    /// How reading each zone went.
-    pub meter: Vec<ZoneHealth>,
 }
 
 /// All stages and what they keep.

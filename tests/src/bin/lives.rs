@@ -213,50 +213,6 @@ fn many(count: usize, millis: u64, program: &str, args: &[&str]) -> Result<()> {
 fn child(shape: &[&str]) -> Result<()> {
     match shape {
         ["end", name] => end_as(name),
-        // The first thread ends first, and the process with the second, whose status nobody gets.
-        ["leader-first"] => {
-            thread::spawn(|| {
-                spin(5);
-                thread::sleep(Duration::from_millis(20));
-                end_thread(7);
-            });
-            spin(2);
-            end_thread(4)
-        }
-        // The first thread ends the others.
-        ["together"] => {
-            for _ in 0..7 {
-                thread::spawn(|| spin(1_000));
-            }
-            spin(5);
-            end(5)
-        }
-        ["killed"] => {
-            for _ in 0..7 {
-                thread::spawn(|| spin(1_000));
-            }
-            spin(5);
-            end_by(libc::SIGKILL)
-        }
-        // All at the same time, each by itself.
-        ["at-once"] => {
-            let barrier = Arc::new(Barrier::new(8));
-            for _ in 0..7 {
-                let barrier = barrier.clone();
-                thread::spawn(move || {
-                    barrier.wait();
-                    end_thread(6)
-                });
-            }
-            barrier.wait();
-            end_thread(2)
-        }
-        ["churn"] => {
-            for _ in 0..30 {
-                thread::spawn(|| spin(1)).join().ok();
-            }
-            end(0)
-        }
         // A thread that is not the first starts another program.
         ["exec-thread"] => exec_thread(&["end", "error"]),
         // The same, and the one that it is then ends before its threads.
@@ -271,6 +227,58 @@ fn child(shape: &[&str]) -> Result<()> {
         ["vfork"] => {
             let status = Command::new(std::env::current_exe()?).args(["now", "end", "error"]).status()?;
             end(status.code().unwrap_or(99) + 1)
+        }
+        [shape] => threads(shape),
+        other => bail!("no such shape: {other:?}"),
+    }
+}
+
+/// Processes of several threads.
+fn threads(shape: &str) -> Result<()> {
+    match shape {
+        // The first thread ends first, and the process with the second, whose status nobody gets.
+        "leader-first" => {
+            thread::spawn(|| {
+                spin(5);
+                thread::sleep(Duration::from_millis(20));
+                end_thread(7);
+            });
+            spin(2);
+            end_thread(4)
+        }
+        // The first thread ends the others.
+        "together" => {
+            for _ in 0..7 {
+                thread::spawn(|| spin(1_000));
+            }
+            spin(5);
+            end(5)
+        }
+        "killed" => {
+            for _ in 0..7 {
+                thread::spawn(|| spin(1_000));
+            }
+            spin(5);
+            end_by(libc::SIGKILL)
+        }
+        // All at the same time, each by itself.
+        "at-once" => {
+            let barrier = Arc::new(Barrier::new(8));
+            for _ in 0..7 {
+                let barrier = barrier.clone();
+                thread::spawn(move || {
+                    barrier.wait();
+                    end_thread(6)
+                });
+            }
+            barrier.wait();
+            end_thread(2)
+        }
+        "churn" => {
+            for _ in 0..30 {
+                thread::spawn(|| spin(1)).join().ok();
+            }
+            end(0)
         }
         other => bail!("no such shape: {other:?}"),
     }

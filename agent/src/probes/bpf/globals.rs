@@ -17,7 +17,8 @@ use super::{
         BlockLayout, DiskLayout, ErrorLayout, HierarchyLayout, Layouts, NumberLayout, ProcessLayout, SchedLayout,
         TcpLayout, ThreadsLayout,
     },
-    load::{BlockMode, Machine},
+    load::Machine,
+    wanted::BlockMode,
 };
 
 /// What the programs do here.

@@ -11,8 +11,7 @@ use super::{
 /// A kernel without one member or tracepoint, or with all.
 fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
     let mut blob = Blob::new();
-    let word = blob.int("unsigned int", 4);
-    let long = blob.int("u64", 8);
+    let [word, long] = [("unsigned int", 4), ("u64", 8)].map(|(name, size)| blob.int(name, size));
     let mut forward = |name: &str| {
         let target = blob.add(Kind::Fwd, name, 0, VOID, &[]);
         blob.pointer(target)
