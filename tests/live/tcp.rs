@@ -1,4 +1,5 @@
 //! TCP connections, against what the test did itself.
 
 mod counts;
+mod events;
 mod probe;

@@ -1,4 +1,10 @@
 //! Events on their way to a receiver: where they go, what becomes of them when nobody takes them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that cannot go on fails, and it waits for what another thread does"
+)]
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! The same load, at the same time, by the bcc tools that are built for it (Debian's `libbpf-tools`).
 
-use std::time::Duration;
+use wattrace::units::Nanos;
 
 use super::{
     lives::Lives,
@@ -45,6 +45,6 @@ fn exitsnoop_and_execsnoop_count_the_same() {
     let (theirs, ours) = (lines(&execs, &pids), probe.execs(&cgroup));
     println!("execsnoop {}, we {}; e.g. {:?}", theirs.len(), ours.len(), theirs.first());
     assert_eq!((theirs.len(), ours.len()), (40, 40));
-    assert!(probe.of(&cgroup).exited_cpu.0 > Duration::from_millis(1).as_nanos() as u64);
+    assert!(probe.of(&cgroup).exited_cpu > Nanos::from_millis(1));
     lives.end();
 }

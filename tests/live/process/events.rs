@@ -72,9 +72,10 @@ fn a_long_path_is_cut() {
 /// Twenty thousand programs of one cgroup beside a hundred of another.
 #[test]
 fn a_flood_of_one_cgroup_costs_another_nothing() {
-    live!();
     const FLOOD: u64 = 20_000;
     const OTHERS: u64 = 100;
+
+    live!();
     let [noisy, quiet] = [Cgroup::new(), Cgroup::new()];
     let mut probe = Probe::start(EventPlan { exit: true, rate: Some(100), ..EXECS });
     let mut flood = Lives::new(&noisy, &["storm", "20000"]);

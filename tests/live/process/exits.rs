@@ -129,8 +129,9 @@ const SHAPES: [(&str, u64); 9] = [
 
 #[test]
 fn a_process_ends_once_with_its_last_thread() {
-    live!();
     const EACH: u64 = 20;
+
+    live!();
     for (events, follows_threads) in [(EventPlan::default(), true), (EXITS, false)] {
         let names = SHAPES.iter().take(8).map(|(name, _)| *name);
         let load: Vec<&str> = ["shapes", "20"].into_iter().chain(names).collect();

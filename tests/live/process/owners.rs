@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use wattrace::units::Nanos;
 use wattrace::{
     probes::{bpf::EventPlan, cgroupfs},
     samples::ProcessTotals,
@@ -62,7 +63,7 @@ fn ran(count: u64) -> ProcessTotals {
 }
 
 fn figures(probe: &mut Probe, key: ActorKey) -> ProcessTotals {
-    ProcessTotals { exited_cpu: Default::default(), ..probe.actor(key).totals }
+    ProcessTotals { exited_cpu: Nanos::default(), ..probe.actor(key).totals }
 }
 
 #[test]

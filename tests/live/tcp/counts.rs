@@ -165,9 +165,10 @@ fn a_peer_that_vanishes_is_a_failure_in_the_end() {
 
 #[test]
 fn ten_thousand_connections_leave_nothing_behind() {
-    live!();
     const COUNT: u64 = 10_000;
     const BYTES: u64 = 100;
+
+    live!();
     let mut pair = Pair::new();
     let mut probe = Probe::start();
     let to = pair.listen(V4);

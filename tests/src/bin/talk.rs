@@ -2,7 +2,6 @@
 //!
 //! `in=CGROUP` goes into the cgroup, says `ready`, and does what each line of standard input says; the answer is a line, too: `ok`
 //! with what there is to tell, or `error` with a number. Sockets have names.
-#![expect(clippy::disallowed_methods, reason = "it is a load, not the agent")]
 
 use std::{
     collections::BTreeMap,

@@ -46,7 +46,7 @@ struct Done {
 /// A workload's connections; `None`: they are not counted.
 pub(super) fn of(report: &Report<'_>, account: &Account) -> Option<Tcp> {
     let open = report.open.get(&account.workload.id).map(open);
-    let counted = report.tcp.then(|| account.tcp.as_deref())?;
+    let counted = report.tcp.then_some(account.tcp.as_deref())?;
     let Some(done) = counted else { return Some(Tcp { open, ..Tcp::default() }) };
     let (totals, durations) = (&done.totals, done.durations.as_ref());
     let roles = ROLES.into_iter().zip(&totals.roles).filter(|(_, totals)| **totals != RoleTotals::default());

@@ -78,6 +78,7 @@ pub struct Machine {
 }
 
 /// Attached programs and their maps.
+#[expect(clippy::struct_excessive_bools, reason = "what was asked for, each by itself")]
 pub struct Programs {
     /// On-CPU time.
     pub times: TimeMaps,

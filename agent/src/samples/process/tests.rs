@@ -28,10 +28,13 @@ fn told(sample: &ProcessSample, key: ActorKey) -> Option<u64> {
     Some(sample.work.get(&key)?.totals.execs)
 }
 
+/// What it shows, totals one after the other, and what was booked.
+type Row<'a> = (&'a str, &'a [Option<u64>], Option<u64>);
+
 #[test]
 fn totals_of_one_owner() {
     let max = Some(u64::MAX);
-    let rows: [(&str, &[Option<u64>], Option<u64>); 7] = [
+    let rows: [Row<'_>; 7] = [
         ("the first reading is where counting starts", &[Some(5)], None),
         ("it grew", &[Some(5), Some(9)], Some(4)),
         ("it stood still", &[Some(5), Some(5)], None),

@@ -14,16 +14,16 @@ pub(super) fn any() -> impl Strategy<Value = (Option<TcpUse>, Option<ProcessUse>
     (prop::option::of(any_tcp_use()), prop::option::of(any_process_use()))
 }
 
-fn closed(count: u64) -> Option<TcpUse> {
+fn closed(count: u64) -> TcpUse {
     let mut done = TcpUse::default();
     (done.totals.roles[1].closed, done.totals.unobserved) = (count, 1);
-    Some(done)
+    done
 }
 
-fn execs(count: u64) -> Option<ProcessUse> {
+fn execs(count: u64) -> ProcessUse {
     let mut done = ProcessUse::default();
     done.totals.execs = count;
-    Some(done)
+    done
 }
 
 fn counted(ledger: &Ledger, cgroup: u64) -> [u64; 2] {
@@ -40,8 +40,8 @@ fn what_was_done_adds_up_and_is_kept() {
         ledger.post(&Attribution::default(), &entries, &nobody);
         ledger.clone()
     };
-    let before = post(closed(5), execs(7), closed(100));
-    post(closed(2), execs(1), None);
+    let before = post(Some(closed(5)), Some(execs(7)), Some(closed(100)));
+    post(Some(closed(2)), Some(execs(1)), None);
     // A later agent that counts none keeps them.
     let ledger = post(None, None, None);
     assert_eq!([0, 1, 2, 3].map(|cgroup| counted(&ledger, cgroup)), [[101, 0], [9, 0], [0, 8], [0, 0]]);
@@ -56,7 +56,7 @@ fn what_was_done_adds_up_and_is_kept() {
 fn who_comes_back_counts_from_0() {
     let mut ledger = Ledger::default();
     let post = |ledger: &mut Ledger| {
-        let all = Entry { tcp: closed(5), processes: execs(7), ..entry(1, 0) };
+        let all = Entry { tcp: Some(closed(5)), processes: Some(execs(7)), ..entry(1, 0) };
         ledger.post(&Attribution::default(), &[all], &entry(0, 0));
     };
     post(&mut ledger);
@@ -68,7 +68,7 @@ fn who_comes_back_counts_from_0() {
 #[test]
 fn a_record_of_before_they_were_counted_is_read() {
     let mut ledger = Ledger::default();
-    let all = Entry { tcp: closed(5), processes: execs(7), ..entry(1, 9) };
+    let all = Entry { tcp: Some(closed(5)), processes: Some(execs(7)), ..entry(1, 9) };
     ledger.post(&Attribution::default(), &[all], &entry(0, 0));
     let mut written = serde_json::to_value(Record::from(&ledger)).unwrap();
     for account in written["accounts"].as_array_mut().unwrap() {

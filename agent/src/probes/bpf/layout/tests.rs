@@ -1,7 +1,7 @@
 //! A kernel of a few members, and what is said when one of them is not as it should be.
 
 use super::super::btf::tests::{Blob, VOID};
-use super::super::btf::{Btf, Kind};
+use super::super::btf::{Btf, BtfError, Kind, LookupError};
 use super::*;
 
 /// Struct, member, type ("*name" is a pointer to a struct, a number is a size), offset.

@@ -9,6 +9,9 @@ use super::{
 };
 
 /// A kernel without one member or tracepoint, or with all.
+/// Name and members of a struct.
+type Record<'a> = (&'a str, &'a [(&'a str, u32, u32)]);
+
 fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
     let mut blob = Blob::new();
     let [word, long] = [("unsigned int", 4), ("u64", 8)].map(|(name, size)| blob.int(name, size));
@@ -25,7 +28,7 @@ fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
     let entity = blob.record(Kind::Struct, "sched_entity", 64, &[("sum_exec_runtime", long, 56)]);
     let counter = blob.record(Kind::Struct, "", 4, &[("counter", int, 0)]);
     let state = if is_new { ("__state", word, 24) } else { ("state", long, 16) };
-    let records: [(&str, &[(&str, u32, u32)]); 4] = [
+    let records: [Record<'_>; 4] = [
         (
             "task_struct",
             &[
