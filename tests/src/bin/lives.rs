@@ -4,6 +4,7 @@
 //! standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `reuse`, `storm COUNT`, `many COUNT MILLIS PROGRAM ARGUMENTS...`, says
 //! `done`, and the same again for each further line. Of each child it says `PID STATUS MICROSECONDS NAME`. `now SHAPE` is such a
 //! child.
+#![expect(clippy::multiple_unsafe_ops_per_block, reason = "one SAFETY holds for each")]
 #![expect(unsafe_code, reason = "forks, waits and ends of single threads, for which there is no library")]
 #![expect(clippy::disallowed_methods, reason = "it is a load, not the agent")]
 
