@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::unchecked_time_subtraction,
     reason = "a test that cannot go on fails, and it waits for what another thread does"
 )]
 
