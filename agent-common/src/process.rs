@@ -43,6 +43,26 @@ impl ExitReason {
     }
 }
 
+/// A `comm`, as two words, without what stands behind its end: older kernels leave there what is left of a longer name
+/// before it, and one name would be many.
+#[inline]
+pub const fn until_nul([first, rest]: [u64; 2]) -> [u64; 2] {
+    let (first, has_ended) = word_until_nul(u64::from_le(first));
+    let (rest, _) = word_until_nul(u64::from_le(rest));
+    [first.to_le(), if has_ended { 0 } else { rest.to_le() }]
+}
+
+/// The bytes before the first that is zero, counted from the lowest, and whether there is one.
+#[inline]
+const fn word_until_nul(word: u64) -> (u64, bool) {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of each byte that is zero, and, it may be, of some beyond the first.
+    let zeros = word.wrapping_sub(LOW) & !word & LOW << 7;
+    let first = zeros & zeros.wrapping_neg();
+    // All bits below that byte; all there are where there is none.
+    (word & (first >> 7).wrapping_sub(1), zeros != 0)
+}
+
 /// Lives shorter than this are short: nanoseconds.
 pub const SHORT_LIFE: u64 = 1_000_000_000;
 
@@ -175,6 +195,25 @@ mod tests {
         assert_eq!([0, 0x100, 0xff00, 9, 0x8b].map(of), ["normal", "error", "error", "signal", "signal"]);
         assert_eq!(ExitReason::of_status(9, true), ExitReason::Oom);
         assert_eq!(ExitReason::of_status(15, true), ExitReason::Signal, "another signal was faster");
+    }
+
+    #[test]
+    fn a_name_ends_at_its_first_nul() {
+        let words = |comm: &[u8; 16]| {
+            let half = |at: usize| u64::from_ne_bytes(comm[at..at + 8].try_into().unwrap());
+            [half(0), half(8)]
+        };
+        for (comm, name) in [
+            (b"sleep\0s::exits:\0", b"sleep\0\0\0\0\0\0\0\0\0\0\0"),
+            (b"eight888\0s left\0", b"eight888\0\0\0\0\0\0\0\0"),
+            (b"a longer\x01\0\x01\0name", b"a longer\x01\0\0\0\0\0\0\0"),
+            (b"fifteen letters\0", b"fifteen letters\0"),
+            (b"\xff\x80\x01\0\x01\0\0\x01ends her", b"\xff\x80\x01\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+            (b"\0nothing before\0", &[0; 16]),
+            (b"no end, sixteen!", b"no end, sixteen!"),
+        ] {
+            assert_eq!(until_nul(words(comm)), words(name), "{comm:?}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn begin(cpu: u32, task: Kptr) {
     }) else {
         return;
     };
-    let comm = leader.comm();
+    let comm = leader.name();
     // SAFETY: a map value. Others may write the same at the same time.
     unsafe {
         write_volatile(addr_of_mut!((*dying).comm[0]), comm[0]);
@@ -164,7 +164,7 @@ fn owner_of(task: Kptr, key: WorkKey, dying: Option<*mut Dying>) -> Owner {
         _ => match dying {
             // SAFETY: a map value.
             Some(dying) => Owner::named(unsafe { [(*dying).comm[0], (*dying).comm[1]] }),
-            None => Owner::named(task.follow(&TASK_GROUP_LEADER).comm()),
+            None => Owner::named(task.follow(&TASK_GROUP_LEADER).name()),
         },
     }
 }
@@ -184,7 +184,7 @@ const NOTHING: ExitEvent = ExitEvent {
 fn leave_alone(task: Kptr, event: &mut ExitEvent) -> bool {
     event.who.start = task.read(&TASK_START_BOOTTIME);
     event.who.parent = task.follow(&TASK_REAL_PARENT).read(&TASK_TGID);
-    event.who.comm = bytes(task.comm());
+    event.who.comm = bytes(task.name());
     event.cpu = task.read(&TASK_SUM_EXEC_RUNTIME);
     if HAVE_IO_BYTES.load() == 1 {
         (event.read, event.written) = (task.read(&TASK_READ_BYTES), task.read(&TASK_WRITE_BYTES));

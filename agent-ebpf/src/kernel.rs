@@ -7,7 +7,10 @@
 use core::arch::asm;
 
 use aya_ebpf::helpers::bpf_probe_read_kernel;
-use wattrace_common::frozen::{CONSTANT, Frozen, OFFSET};
+use wattrace_common::{
+    frozen::{CONSTANT, Frozen, OFFSET},
+    process::until_nul,
+};
 
 /// The value of that number, which the loader knows.
 pub struct Value<const NUMBER: u8>;
@@ -210,6 +213,12 @@ impl Kptr {
     #[inline(always)]
     pub fn comm(self) -> [u64; 2] {
         [self.read(&TASK_COMM), self.read(&TASK_COMM_REST)]
+    }
+
+    /// The same without what older kernels leave behind its end.
+    #[inline(always)]
+    pub fn name(self) -> [u64; 2] {
+        until_nul(self.comm())
     }
 }
 

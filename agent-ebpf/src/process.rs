@@ -94,7 +94,7 @@ impl Owner {
         if task.read::<u32, _>(&TASK_FLAGS) & PF_KTHREAD != 0 {
             return Self { key: ActorKey::KERNEL, comm: [0; 2] };
         }
-        Self::named(task.follow(&TASK_GROUP_LEADER).comm())
+        Self::named(task.follow(&TASK_GROUP_LEADER).name())
     }
 
     #[inline(always)]
@@ -151,7 +151,7 @@ fn tell(ctx: &BtfTracePointContext, cpu: u32, task: Kptr, key: ActorKey, row: *m
         start: task.read(&TASK_START_BOOTTIME),
         tgid: task.read(&TASK_TGID),
         parent: task.follow(&TASK_REAL_PARENT).read(&TASK_TGID),
-        comm: bytes(task.comm()),
+        comm: bytes(task.name()),
     };
     event.reserved = 0;
     event.file_len = if HAVE_FILE.load() == 1 { copy_file(ctx, &mut event.file) } else { 0 };
