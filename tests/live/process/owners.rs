@@ -41,7 +41,7 @@ impl Named {
     fn new(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
-        fs::copy("/bin/true", &path).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_lives"), &path).unwrap();
         let mut comm = [0; 16];
         comm[..name.len()].copy_from_slice(name.as_bytes());
         let half = |at: usize| u64::from_ne_bytes(comm[at..at + 8].try_into().unwrap());
@@ -50,7 +50,8 @@ impl Named {
 
     /// Runs it so many times in the root cgroup.
     fn run(&self, count: usize) {
-        let mut lives = Lives::new(&root(), &["many", &count.to_string(), "0", self.path.to_str().unwrap()]);
+        let program = self.path.to_str().unwrap();
+        let mut lives = Lives::new(&root(), &["many", &count.to_string(), "0", program, "now", "end", "normal"]);
         lives.go();
         lives.ended();
         lives.end();
