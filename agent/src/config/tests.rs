@@ -195,7 +195,7 @@ fn values_out_of_range_are_said() {
         ("probes.block = \"fat\"", "1: probes.block is \"fat\": give \"off\" or \"total\" or \"device\""),
         (
             "agent.functional_unit = \"requests\"",
-            "1: agent.functional_unit is \"requests\": give \"none\" or \"disk_operations\"",
+            "1: agent.functional_unit is \"requests\": give \"none\" or \"disk_operations\" or \"connections_closed\" or \"execs\"",
         ),
         ("probes.sched = \"fat\"", "1: probes.sched is \"fat\": give \"full\" or \"lean\""),
         ("carbon.pue = nan", "1: carbon.pue is NaN: give a number from 1 to 5"),

@@ -133,7 +133,7 @@ pub struct Pipeline {
     waits: Waits,
     crowded_since: BTreeSet<WorkKey>,
     /// How full the kernel's tables were left by the last reading of everything.
-    filled: f64,
+    filled: [f64; 4],
     /// Workloads by the last interval in which they ran, did what is counted, or had threads, open connections or reserved CPUs.
     seen: BTreeMap<Triplet, u64>,
     intervals: u64,
@@ -199,7 +199,7 @@ impl Pipeline {
             polls: Polls::default(),
             remarks: remark.into_iter().collect(),
             crowded_since: BTreeSet::new(),
-            filled: 0.0,
+            filled: [0.0; 4],
             seen: BTreeMap::new(),
             intervals: 0,
         };

@@ -65,8 +65,8 @@ impl Pipeline {
     /// have been quiet for a whole tick: its last slice has been read.
     pub(super) fn relieve(&mut self) {
         self.relieve_rows();
-        self.filled = self.sources.fullness();
-        if self.filled < CROWDED {
+        self.filled = self.fullness();
+        if self.sources.fullness() < CROWDED {
             self.crowded_since.clear();
             return;
         }
@@ -76,7 +76,7 @@ impl Pipeline {
         self.usage.forget(&freed);
         self.threads.forget(&freed);
         self.crowded_since = quiet.difference(&freed).copied().collect();
-        self.filled = self.sources.fullness();
+        self.filled = self.fullness();
     }
 
     fn relieve_rows(&mut self) {
@@ -94,8 +94,13 @@ impl Pipeline {
 
     /// Whether the kernel's tables fill up: then a tick reads everything, so that slots can be given back in time.
     pub(super) fn is_filling(&self) -> bool {
-        let fullness = self.sources.fullness();
-        fullness >= CROWDED || fullness - self.filled >= GROWTH
+        is_filling(self.fullness(), self.filled)
+    }
+
+    /// Share of what is taken: of the fullest CPU's table, and of the rows of block I/O, connections and processes.
+    fn fullness(&self) -> [f64; 4] {
+        let [disk, tcp, processes] = self.sources.rows_fullness();
+        [self.sources.fullness(), disk, tcp, processes]
     }
 
     fn is_dead(&self, key: WorkKey) -> bool {
@@ -239,6 +244,13 @@ impl Pipeline {
     }
 }
 
+/// Whether what is taken `now` calls for a reading, where it was `filled` after the last. Rows that stay taken do not: there may
+/// be as many workloads, and those that are gone had two readings to be given back.
+fn is_filling(now: [f64; 4], filled: [f64; 4]) -> bool {
+    let [table, ..] = now;
+    table >= CROWDED || now.iter().zip(filled).any(|(now, filled)| now - filled >= GROWTH)
+}
+
 /// Keys that ran, or have threads. Who is dead and did not run has none: what still seems to wait there is a thread of
 /// which a switch was lost.
 fn present(
@@ -280,6 +292,19 @@ impl Owned {
 mod tests {
     use super::*;
     use crate::samples::threads::ThreadUse;
+
+    #[test]
+    fn each_kind_of_rows_that_fills_up_calls_for_a_reading() {
+        let filled = [0.25; 4];
+        assert!(!is_filling(filled, filled));
+        for at in 0..4 {
+            let mut now = filled;
+            now[at] += GROWTH;
+            assert!(is_filling(now, filled), "{at}");
+        }
+        assert!(is_filling([CROWDED, 0.0, 0.0, 0.0], [CROWDED, 0.0, 0.0, 0.0]));
+        assert!(!is_filling([0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0]), "there are as many");
+    }
 
     #[test]
     fn who_only_slept_is_there_unless_it_is_dead() {

@@ -45,6 +45,11 @@ pub fn in_initial_pid_namespace(root: &Path) -> bool {
     fs::read_link(root.join("proc/self/ns/pid")).is_ok_and(|link| link.as_os_str() == INIT_PID_NAMESPACE)
 }
 
+/// Whether there is a process of this id, one that nobody has waited for yet included.
+pub fn is_there(root: &Path, tgid: u32) -> bool {
+    root.join(format!("proc/{tgid}")).exists()
+}
+
 /// Whether a process, given by pid and start as in its key, is certainly gone.
 pub fn is_gone(root: &Path, tgid: u32, start: u64) -> bool {
     match fs::read_to_string(root.join(format!("proc/{tgid}/stat"))) {

@@ -193,6 +193,9 @@ fn a_workload_that_is_gone_gives_its_row_back() {
     let (mut client, mut server) = (Talker::new(&group), Talker::new(&other));
     let port = server.must("listen l 127.0.0.1:0");
     client.must(&format!("connect a 127.0.0.1:{port}"));
+    until("it is established", || role(&probe.of(&group), Role::Client).established == [1, 0]);
+    probe.read();
+    assert_eq!(probe.release(|id| id == group.id), 0, "its connection is open");
     client.must("close a");
     assert_eq!(closed(&probe.until_closed(&group, 1)), 1);
     probe.read();

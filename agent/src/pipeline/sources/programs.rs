@@ -29,6 +29,12 @@ impl Sources {
         let threads = threads.map(|threads| threads.read(&programs.times, clock::monotonic, as_of));
         let is_there = |device| disks::is_there(&self.root, device);
         let disk = programs.block.as_mut().ok().map(|block| block.read(&programs.times, is_there));
+        // Ids that the kernel programs tell mean something here in its own namespace alone.
+        if let Ok(processes) = &mut programs.processes
+            && process::in_initial_pid_namespace(&self.root)
+        {
+            processes.forget_gone(|tgid| process::is_there(&self.root, tgid));
+        }
         let processes = programs.processes.as_mut().ok().map(ProcessMaps::read);
         let work = programs.tcp.as_mut().ok().map(|tcp| tcp.read(&programs.times));
         // Only now: a connection that ends in between is to be missing in both, not told twice.
@@ -55,10 +61,12 @@ impl Sources {
             loses: loss.reason.loses(),
         });
         let malformed = programs.cgroups.as_ref().map_or(0, CgroupEvents::malformed);
+        let unseen = programs.processes.as_ref().map_or(0, ProcessMaps::unseen);
         let torn_threads = programs.threads.as_ref().map_or(0, bpf::ThreadMaps::torn);
         let ours = [
             Loss { name: "sched.torn_threads".to_owned(), count: torn_threads, loses: false },
             Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
+            Loss { name: "sched_process_exit.unseen".to_owned(), count: unseen, loses: true },
             Loss { name: "cgroup_events.malformed".to_owned(), count: malformed, loses: true },
         ];
         let interrupted = programs.interruptible.iter().filter_map(|(name, descriptor)| {

@@ -87,7 +87,7 @@ impl BlockMaps {
 
     /// Gives the rows of owners back that are dead and quiet; whoever keeps their last values must forget them.
     pub fn release(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
-        self.work.release(is_dead)
+        self.work.release(is_dead, |_| true)
     }
 
     fn read_devices(&mut self) -> Vec<DiskDeviceReading> {

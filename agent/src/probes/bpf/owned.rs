@@ -129,9 +129,15 @@ impl<T: Pod, const SUMS: usize> Owned<T, SUMS> {
 
     /// Gives the rows of owners back that are dead and did nothing between the last two readings, or since. Should one of them
     /// do something after all, it begins anew: whoever keeps its last values must forget them.
-    pub(super) fn release(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
+    ///
+    /// Whoever still has something under way, by its sums, keeps its row.
+    pub(super) fn release(
+        &mut self,
+        is_dead: impl Fn(u64) -> bool,
+        is_over: impl Fn(&[u64; SUMS]) -> bool,
+    ) -> BTreeSet<OwnerKey> {
         let rows: BTreeMap<OwnerKey, usize> = (0..self.len()).map(|row| (self.owner(row), row)).collect();
-        let quiet = self.last.iter().filter(|(owner, (_, is_quiet))| *is_quiet && is_dead(owner.0));
+        let quiet = self.last.iter().filter(|(owner, (sums, is_quiet))| *is_quiet && is_dead(owner.0) && is_over(sums));
         let quiet: Vec<_> = quiet.map(|(owner, (sums, _))| (*owner, *sums)).collect();
         let quiet = quiet.into_iter().filter(|(owner, _)| !FIXED_ROWS.contains(owner));
         let free = quiet.filter(|(owner, sums)| match rows.get(owner) {

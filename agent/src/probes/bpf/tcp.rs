@@ -98,9 +98,10 @@ impl TcpMaps {
         self.work.fullness()
     }
 
-    /// Gives the rows of owners back that are dead and quiet; whoever keeps their last values must forget them.
+    /// Gives the rows of owners back that are dead and quiet, and whose connections have ended: they are handed on with
+    /// their process, and outlive its cgroup. Whoever keeps their last values must forget them.
     pub fn release(&mut self, is_dead: impl Fn(u64) -> bool) -> BTreeSet<OwnerKey> {
-        self.work.release(is_dead)
+        self.work.release(is_dead, |sums| totals(sums).roles.iter().all(|role| role.established() == role.closed))
     }
 
     /// How full the maps are whose room may run out.
