@@ -59,8 +59,9 @@ pub const TCP_ROWS: u32 = 512;
 /// Owners of connections beyond those: they have sums only.
 pub const TCP_MORE: u32 = 1_024;
 
-/// Connections that are open at once and were seen to begin.
-pub const TCP_OPEN: u32 = 65_536;
+/// Connections that are open at once and were seen to begin: some 3.5 MiB. Beyond that one counts at its end, as older than the
+/// programs.
+pub const TCP_OPEN: u32 = 32_768;
 
 /// Owners of processes: 384 KiB.
 pub const PROCESS_ROWS: u32 = 2_048;

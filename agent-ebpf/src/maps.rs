@@ -5,7 +5,7 @@
 //! the agent reads them with loads, without system calls and without rights once mapped.
 
 use aya_ebpf::{
-    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
+    bindings::BPF_F_MMAPABLE,
     macros::map,
     maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
@@ -162,9 +162,10 @@ pub static TCP_MORE_WORK: HashMap<u64, TcpSums> = HashMap::with_max_entries(TCP_
 #[map]
 pub static TCP_EMPTY: Array<TcpSums> = Array::with_max_entries(1, 0);
 
-/// Connections that are open, or on their way to be, by the socket's address: some 100 bytes each, and 1 MiB to find them.
+/// Connections that are open, or on their way to be, by the socket's address. Allocated up front: a connection must not wait for
+/// memory, and what the maps take does not change.
 #[map]
-pub static TCP_SOCKETS: HashMap<u64, Birth> = HashMap::with_max_entries(TCP_OPEN, BPF_F_NO_PREALLOC);
+pub static TCP_SOCKETS: HashMap<u64, Birth> = HashMap::with_max_entries(TCP_OPEN, 0);
 
 /// Loss counters.
 #[map]
