@@ -158,9 +158,7 @@ fn turns(span: Duration) -> Result<()> {
 }
 
 /// Spins in one thread, while the other moves it, or the whole process, from one of two cgroups (their `cgroup.procs` or
-/// `cgroup.threads`) to the other and back; says how many nanoseconds of CPU time it used in each.
-///
-/// Until the first move it is nowhere: what was used before is in neither.
+/// `cgroup.threads`) to the other and back; says how many nanoseconds of CPU time it used before the first move, and in each.
 fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
     let (files, whole) = match homes {
         [one, other] => ([*one, *other], true),
@@ -168,6 +166,7 @@ fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
         other => bail!("burn: not two cgroups: {other:?}"),
     };
     let mut files = files.map(|file| fs::OpenOptions::new().write(true).open(file));
+    let first = cpu_time(whole);
     // Else it may be held up between a move and the look at the clock, for as long as the other thread spins.
     become_fifo(&["--reset-on-fork"])?;
     let is_over = Arc::new(AtomicBool::new(false));
@@ -182,14 +181,15 @@ fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
         }
     });
     let id = if whole { std::process::id() } else { told.recv()?.as_raw_nonzero().get().unsigned_abs() };
-    let (mut one, mut other, mut before) = (0, 0, 0);
+    let (mut at_first, mut one, mut other, mut before) = (0, 0, 0, 0);
     for turn in 0..count {
         let home = turn as usize % 2;
         let file = files.get_mut(home).and_then(|file| file.as_mut().ok()).context("opening a cgroup")?;
         file.write_all(id.to_string().as_bytes())?;
         let start = cpu_time(whole);
-        if turn > 0 {
-            *if home == 1 { &mut one } else { &mut other } += start - before;
+        match turn {
+            0 => at_first = start - first,
+            _ => *if home == 1 { &mut one } else { &mut other } += start - before,
         }
         before = start;
         std::thread::sleep(stay);
@@ -197,7 +197,7 @@ fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
     is_over.store(true, Ordering::Relaxed);
     drop(spinner.join());
     *if count % 2 == 1 { &mut one } else { &mut other } += cpu_time(whole) - before;
-    println!("{one} {other}");
+    println!("{at_first} {one} {other}");
     Ok(())
 }
 
