@@ -2,4 +2,4 @@
 
 mod counts;
 mod events;
-mod probe;
+pub mod probe;

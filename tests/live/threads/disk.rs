@@ -132,7 +132,7 @@ pub fn whole_disk(number: &str) -> Option<String> {
     Some(fs::read_to_string(disk.join("dev")).ok()?.trim().to_owned())
 }
 
-fn is_direct(file: &Path) -> bool {
+pub fn is_direct(file: &Path) -> bool {
     let flags = rustix::fs::OFlags::DIRECT.bits().cast_signed();
     fs::OpenOptions::new().read(true).custom_flags(flags).open(file).is_ok()
 }

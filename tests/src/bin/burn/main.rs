@@ -2,7 +2,7 @@
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
-//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` and `disk.rs` have. A last argument `of=NAME` is
+//! `turns MILLISECONDS [FILE ADDRESS]`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` and `disk.rs` have. A last argument `of=NAME` is
 //! a label: it changes nothing, and is in the command line of its children too, for tools that know a process by that alone.
 //! Before that, `class=fifo` or `class=deadline`, `pin=CPU`, `in=CGROUP` say how and where it runs before it says `ready`, and
 //! `stay` that it says `done` and waits for one more line before it ends.
@@ -22,10 +22,13 @@ use std::{
 };
 
 mod disk;
+mod mix;
 mod offcpu;
 
 use anyhow::{Context, Result, bail};
 use rustix::time::ClockId;
+
+use self::mix::Mix;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -50,7 +53,7 @@ fn main() -> Result<()> {
         ["fifo", cpu, seconds] => fifo(cpu.parse()?, seconds_of(seconds)?)?,
         ["duty", seconds] => duty(seconds_of(seconds)?),
         ["storm", count, millis] => storm(count.parse()?, millis, label)?,
-        ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
+        ["turns", millis, mix @ ..] => turns(Duration::from_millis(millis.parse()?), mix)?,
         ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
         ["disk", file, steps @ ..] | ["now", "disk", file, steps @ ..] => disk::load(file, steps)?,
@@ -147,10 +150,12 @@ fn storm(count: u32, millis: &str, label: Option<&str>) -> Result<()> {
 }
 
 /// Spins once for each line, and says when that is over: between them it can be moved while it sleeps.
-fn turns(span: Duration) -> Result<()> {
+fn turns(span: Duration, mix: &[&str]) -> Result<()> {
+    let mix = Mix::of(mix)?;
     for line in io::stdin().lines() {
         line?;
         spin(span);
+        mix.turn()?;
         println!("done");
         io::stdout().flush()?;
     }
