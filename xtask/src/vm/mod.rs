@@ -36,13 +36,17 @@ const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
 const SHORT_ACCURACY_KERNELS: [&str; 2] = ["6.12", "7.3"];
 /// A full kernel is 100 MB to download.
 const SHORT_DISKS_KERNELS: [&str; 1] = ["6.12"];
-const SHORT_LIVE: [&str; 8] = [
+const SHORT_LIVE: [&str; 12] = [
     "loader::",
     "sched::two_cgroups_with_known_use",
     "sched::cgroups_that_die",
     "sched::a_thread_that_is_never_switched_out",
     "binary::once_closes_its_books",
     "binary::two_capabilities_are_enough",
+    "process::exits::a_process_ends_once",
+    "tcp::counts::both_sides_count",
+    "tcp::counts::what_was_never_established",
+    "tcp::events::a_connection_is_told",
     "daemon::clock::",
     "daemon::signals::sigterm_delivers",
 ];
