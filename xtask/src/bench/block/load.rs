@@ -13,25 +13,30 @@ const BLOCKS: u32 = 16_384;
 pub(super) struct Disk {
     path: String,
     file: PathBuf,
+    /// How often it is read.
+    passes: u32,
 }
 
 impl Disk {
-    pub(super) fn new() -> Result<Self> {
+    /// One for loads of so many thousands of reads, at least.
+    pub(super) fn new(thousands: u32) -> Result<Self> {
         let file = PathBuf::from(format!("/dev/shm/wattrace-bench-{}", std::process::id()));
         fs::write(&file, vec![1; BLOCKS as usize * 4096]).with_context(|| format!("writing {}", file.display()))?;
         let made = shell::output(shell::command("losetup").args(["--find", "--show"]).arg(&file));
         if made.is_err() {
             drop(fs::remove_file(&file));
         }
-        Ok(Self { path: made?.trim().to_owned(), file })
+        Ok(Self { path: made?.trim().to_owned(), file, passes: (thousands * 1_000).div_ceil(BLOCKS) })
     }
 
-    /// Reads a second, in so many thousands of them.
-    pub(super) fn rate(&self, thousands: u32) -> Result<f64> {
-        let passes = (thousands * 1_000).div_ceil(BLOCKS);
-        let (read, wall) = shell::timed(|| (0..passes).try_for_each(|_| self.read_all()));
-        read?;
-        Ok(f64::from(passes * BLOCKS) / wall.as_secs_f64())
+    /// Reads of a load.
+    pub(super) fn reads(&self) -> u64 {
+        u64::from(self.passes * BLOCKS)
+    }
+
+    /// Makes them.
+    pub(super) fn run(&self) -> Result<()> {
+        (0..self.passes).try_for_each(|_| self.read_all())
     }
 
     fn read_all(&self) -> Result<()> {
