@@ -79,10 +79,11 @@ impl Comparison {
         self.spread(|round| self.net_of(who, round)).filter(|_| !who.off.is_empty())
     }
 
-    /// By how many percent fewer operations there were than before its programs came.
-    fn slowdown(&self, who: &Contender) -> Option<Spread> {
+    /// By how many percent a figure is higher than before its programs came.
+    fn change(&self, who: &Contender, figure: impl Fn(&Window) -> Option<f64>) -> Option<Spread> {
         let before = who.before?;
-        self.spread(|round| Some((1.0 - self.window(who, round)?.rate / self.window(before, round)?.rate) * 100.0))
+        let of = |who, round| figure(self.window(who, round)?);
+        self.spread(|round| Some((of(who, round)? / of(before, round)? - 1.0) * 100.0))
     }
 
     fn share(&self, goal: &Goal) -> Option<Spread> {
@@ -102,10 +103,9 @@ impl Comparison {
             let _ = writeln!(text, "| {} | {} | {verdict} |", goal.text, cell(share, 2));
         }
         let Self { one, many, .. } = self;
-        let _ = writeln!(
-            text,
-            "\n| attached | ns per {one} | net | {many} a second | fewer by, % |\n|---|---|---|---|---|"
-        );
+        let of_cpu = if self.has_cpu() { format!(" CPU µs per {one} | change, % |") } else { String::new() };
+        let rule = "---|".repeat(if self.has_cpu() { 7 } else { 5 });
+        let _ = writeln!(text, "\n| attached | ns per {one} | net | {many} a second | change, % |{of_cpu}\n|{rule}");
         text.extend(self.rows.iter().map(|row| self.contender(row.who)));
         let _ =
             writeln!(text, "\n| program | of | ns per run | runs per {one} | ns per {one} |\n|---|---|---|---|---|");
@@ -113,15 +113,20 @@ impl Comparison {
         text
     }
 
+    fn has_cpu(&self) -> bool {
+        self.rows.iter().flat_map(|row| &row.windows).any(|window| window.cpu.is_some())
+    }
+
     fn contender(&self, who: &Contender) -> String {
-        format!(
-            "| {} | {} | {} | {} | {} |\n",
-            who.title,
-            cell(self.spread(|round| self.window(who, round)?.ns()), 1),
-            cell(self.net(who), 1),
-            cell(self.spread(|round| Some(self.window(who, round)?.rate)), 0),
-            cell(self.slowdown(who), 1),
-        )
+        let figure = |figure: fn(&Window) -> Option<f64>| self.spread(|round| figure(self.window(who, round)?));
+        let (rate, cpu): (fn(&Window) -> _, fn(&Window) -> _) = (|window| Some(window.rate), |window| window.cpu);
+        let (ns, net) = (cell(figure(Window::ns), 1), cell(self.net(who), 1));
+        let (speed, change) = (cell(figure(rate), 0), cell(self.change(who, rate), 1));
+        let mut text = format!("| {} | {ns} | {net} | {speed} | {change} |", who.title);
+        if self.has_cpu() {
+            let _ = write!(text, " {} | {} |", cell(figure(cpu), 2), cell(self.change(who, cpu), 1));
+        }
+        text + "\n"
     }
 }
 
@@ -172,7 +177,15 @@ mod tests {
     /// Ten operations in each window.
     fn row(who: &'static Contender, rate: f64, programs: &[(u32, &str, u64, u64)]) -> Row {
         let runs = |&(id, name, count, time): &(u32, &str, u64, u64)| Runs { id, name: name.to_owned(), count, time };
-        Row { who, windows: vec![Window { rate, operations: 10, programs: programs.iter().map(runs).collect() }] }
+        Row {
+            who,
+            windows: vec![Window {
+                rate,
+                cpu: Some(1e4 / rate),
+                operations: 10,
+                programs: programs.iter().map(runs).collect(),
+            }],
+        }
     }
 
     fn comparison() -> Comparison {
@@ -197,11 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_compared_with_the_one_before_the_programs_came() {
+    fn the_load_is_compared_with_what_it_was_before_the_programs_came() {
         let all = comparison();
-        assert_eq!(cell(all.slowdown(&OURS), 1), "10.0 (10.0 to 10.0)");
-        assert_eq!(cell(all.slowdown(&THEIRS), 1), "20.0 (20.0 to 20.0)");
-        assert_eq!(all.slowdown(&ALONE), None);
+        let rate = |who| cell(all.change(who, |window| Some(window.rate)), 1);
+        assert_eq!(rate(&OURS), "-10.0 (-10.0 to -10.0)");
+        assert_eq!(rate(&THEIRS), "-20.0 (-20.0 to -20.0)");
+        assert_eq!(rate(&ALONE), "–");
+        assert_eq!(cell(all.change(&THEIRS, |window| window.cpu), 1), "25.0 (25.0 to 25.0)");
+        assert_eq!(all.change(&THEIRS, |_| None), None);
     }
 
     #[test]
@@ -211,9 +227,9 @@ mod tests {
             "| half | 0.29 (0.29 to 0.29) | met |",
             "| a tenth | 0.29 (0.29 to 0.29) | missed |",
             "| other | – | not measured |",
-            "| attached | ns per life | net | lives a second | fewer by, % |",
-            "| nothing | – | – | 1000 (1000 to 1000) | – |",
-            "| theirs | 720.0 (720.0 to 720.0) | 700.0 (700.0 to 700.0) | 800 (800 to 800) | 20.0 (20.0 to 20.0) |",
+            "| attached | ns per life | net | lives a second | change, % | CPU µs per life | change, % |",
+            "| nothing | – | – | 1000 (1000 to 1000) | – | 10.00 (10.00 to 10.00) | – |",
+            "| theirs | 720.0 (720.0 to 720.0) | 700.0 (700.0 to 700.0) | 800 (800 to 800) | -20.0 (-20.0 to -20.0) | 12.50 (12.50 to 12.50) | 25.0 (25.0 to 25.0) |",
             "| `exe` | ours | 80.0 (80.0 to 80.0) | 2.00 (2.00 to 2.00) | 160.0 (160.0 to 160.0) |",
             "| `exe` (2) | ours | 40.0 (40.0 to 40.0) | 1.00 (1.00 to 1.00) | 40.0 (40.0 to 40.0) |",
         ] {

@@ -1,6 +1,6 @@
 //! Who is compared on one load, and rounds of alternating windows of it. What follows from them is in `compare.rs`.
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -46,6 +46,8 @@ pub(super) const NOTHING: Contender =
 pub(super) struct Window {
     /// Operations a second, statistics off.
     pub(super) rate: f64,
+    /// CPU time of the load's processes, in microseconds per operation, statistics off. `None` where others do its work.
+    pub(super) cpu: Option<f64>,
     /// Operations with statistics on.
     pub(super) operations: u64,
     /// Those of its programs that count, statistics on.
@@ -129,28 +131,49 @@ pub(super) fn in_turns<R>(
     Ok(())
 }
 
-/// Measures all contenders with a load of so many operations; `empty` is the object of the program that does nothing.
+/// A load that can be run again and again.
+pub(super) trait Load {
+    /// Operations of a run.
+    fn operations(&self) -> u64;
+
+    /// Does them, from the first to the end of the last.
+    fn run(&mut self) -> Result<()>;
+
+    /// CPU time that its processes took until now, if they do all of its work.
+    fn cpu(&self) -> Result<Option<Duration>>;
+}
+
+/// Measures all contenders; `empty` is the object of the program that does nothing.
 pub(super) fn measure(
     contenders: &[&'static Contender],
     rounds: u32,
     empty: &[u8],
-    operations: u64,
-    mut load: impl FnMut() -> Result<()>,
+    load: &mut impl Load,
 ) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = contenders.iter().map(|who| Row { who, windows: Vec::new() }).collect();
     in_turns(&mut rows, rounds, |row, round| {
         shell::progress(format_args!("bench: round {} of {rounds}, {}", round + 1, row.who.title));
-        let attached = row.who.attach(empty)?;
-        let (done, wall) = shell::timed(&mut load);
-        done?;
-        let ((), mut programs) = attached.measured(&mut load)?;
-        programs.retain(|runs| row.who.counts(runs));
-        let operations_seen = row.who.operations(&programs, operations);
-        let rate = operations as f64 / wall.as_secs_f64();
-        row.windows.push(Window { rate, operations: operations_seen, programs });
+        row.windows.push(window(row.who, empty, load)?);
         Ok(())
     })?;
     Ok(rows)
+}
+
+fn window(who: &Contender, empty: &[u8], load: &mut impl Load) -> Result<Window> {
+    let attached = who.attach(empty)?;
+    let before = load.cpu()?;
+    let (done, wall) = shell::timed(|| load.run());
+    done?;
+    let cpu = before.zip(load.cpu()?).map(|(before, after)| after.saturating_sub(before));
+    let ((), mut programs) = attached.measured(|| load.run())?;
+    programs.retain(|runs| who.counts(runs));
+    let asked = load.operations();
+    Ok(Window {
+        rate: asked as f64 / wall.as_secs_f64(),
+        cpu: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / asked as f64),
+        operations: who.operations(&programs, asked),
+        programs,
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Direct reads from a loop device whose blocks are in memory: as fast as the block layer lets one.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::shell;
+use crate::{bench::turns::Load, shell};
 
 /// Blocks of the device, 4 KiB each.
 const BLOCKS: u32 = 16_384;
@@ -29,21 +29,26 @@ impl Disk {
         Ok(Self { path: made?.trim().to_owned(), file, passes: (thousands * 1_000).div_ceil(BLOCKS) })
     }
 
-    /// Reads of a load.
-    pub(super) fn reads(&self) -> u64 {
-        u64::from(self.passes * BLOCKS)
-    }
-
-    /// Makes them.
-    pub(super) fn run(&self) -> Result<()> {
-        (0..self.passes).try_for_each(|_| self.read_all())
-    }
-
     fn read_all(&self) -> Result<()> {
         let from = format!("if={}", self.path);
         let mut dd = shell::command("dd");
         dd.args([from.as_str(), "of=/dev/null", "bs=4k", "iflag=direct", "status=none"]);
         shell::output(&mut dd).map(drop)
+    }
+}
+
+impl Load for Disk {
+    fn operations(&self) -> u64 {
+        u64::from(self.passes * BLOCKS)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        (0..self.passes).try_for_each(|_| self.read_all())
+    }
+
+    fn cpu(&self) -> Result<Option<Duration>> {
+        // The device works in threads of the kernel.
+        Ok(None)
     }
 }
 

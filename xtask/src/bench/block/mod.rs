@@ -83,8 +83,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     shell::run(shell::cargo().args(["build", "--release", "-p", "wattrace-tests", "--bin", "attach"]))?;
     let empty = ebpf::build_empty()?;
     let machine = page::machine()?;
-    let disk = Disk::new(args.reads)?;
-    let rows = turns::measure(&ALL, args.rounds, &empty, disk.reads(), || disk.run())?;
+    let mut disk = Disk::new(args.reads)?;
+    let rows = turns::measure(&ALL, args.rounds, &empty, &mut disk)?;
     let all = Comparison { rows, one: "completion", many: "reads" };
     args.kept.show(PAGE, &text(&all, args, &page::sentence(&machine, day.as_deref())))
 }

@@ -1,36 +1,48 @@
 //! Processes that begin, start a program and end, one after the other, by the workspace's own `lives`.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::{
-    bench::cgroup::Cgroup,
+    bench::{cgroup::Cgroup, turns::Load},
     shell::{self, Told},
 };
 
 /// A process that starts others, until it is dropped.
 pub(super) struct Lives {
     lives: Told,
+    processes: u32,
     // After the process that is in it.
-    _cgroup: Cgroup,
+    cgroup: Cgroup,
 }
 
 impl Lives {
     /// One that starts so many at each run.
-    pub(super) fn new(processes: u64) -> Result<Self> {
+    pub(super) fn new(processes: u32) -> Result<Self> {
         let cgroup = Cgroup::new("wattrace-bench")?;
         let home = format!("in={}", cgroup.path().display());
         let mut command = shell::command(shell::built("release", "lives"));
         let mut lives = Told::start(command.args([&home, "storm", &processes.to_string()]))?;
         let answer = lives.answer()?;
         ensure!(answer.starts_with("ready"), "`lives` says {answer:?}");
-        Ok(Self { lives, _cgroup: cgroup })
+        Ok(Self { lives, processes, cgroup })
+    }
+}
+
+impl Load for Lives {
+    fn operations(&self) -> u64 {
+        u64::from(self.processes)
     }
 
-    /// From the first to the end of the last.
-    pub(super) fn run(&mut self) -> Result<()> {
+    fn run(&mut self) -> Result<()> {
         self.lives.tell("go")?;
         let answer = self.lives.answer()?;
         ensure!(answer == "done", "`lives` says {answer:?}");
         Ok(())
+    }
+
+    fn cpu(&self) -> Result<Option<Duration>> {
+        self.cgroup.cpu().map(Some)
     }
 }

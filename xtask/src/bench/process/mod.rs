@@ -34,7 +34,7 @@ pub(in crate::bench) struct Args {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Thousands of processes in a window
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     processes: u32,
     #[command(flatten)]
     kept: page::Kept,
@@ -103,9 +103,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     shell::run(shell::cargo().args(["build", "--release"]).args(built))?;
     let empty = ebpf::build_empty()?;
     let machine = page::machine()?;
-    let processes = u64::from(args.processes) * 1_000;
-    let mut lives = Lives::new(processes)?;
-    let rows = turns::measure(&ALL, args.rounds, &empty, processes, || lives.run())?;
+    let mut lives = Lives::new(args.processes * 1_000)?;
+    let rows = turns::measure(&ALL, args.rounds, &empty, &mut lives)?;
     let all = Comparison { rows, one: "process", many: "processes" };
     args.kept.show(PAGE, &text(&all, args, &page::sentence(&machine, day.as_deref())))
 }
@@ -115,20 +114,22 @@ fn text(all: &Comparison, Args { rounds, processes, .. }: &Args, machine: &str) 
     format!(
         "<!-- Written by `cargo xtask bench process --write`. Do not edit. -->\n\n# What counting processes costs\n\n{machine}\n\n\
          {rounds} rounds of alternating windows of {processes},000 processes, one after the other, each of which begins, starts \
-         `/bin/true` and ends. Medians, with the least and the greatest round. The nanoseconds are the kernel's own run-time \
-         statistics, per process: of the tools over all their programs, of the agent over those at `sched_process_fork`, \
-         `sched_process_exec` and `sched_process_exit`, and at `sched_switch`, where a process is counted when it leaves its CPU \
-         for good. They contain the reading of a clock at each run, so *net* takes off the three empty programs of the same round, \
-         which run as often; of the agent also what its program at `sched_switch` takes without processes, so that what it does \
-         more for them is in. What others on the machine started, ended and switched meanwhile is in the figures, and shows as \
-         more runs per process; as switches differ from round to round, so does that difference. The rate is that of the load with statistics off, against \
-         the row before the programs came: nothing for the empty ones and the tools, lean for process. What a tool does with its \
-         events outside the kernel, and what its tracepoints cost before its programs run, is in the rate alone.\n\n\
-         The tools tell each program that starts, with its arguments, and each process that ends. wattrace counts per owner forks, \
-         execs, ends by reason, short lives and CPU time; *with events* it tells each program that starts, without its arguments, \
-         and each process that ends besides, without the limit that the agent has by default, and somebody reads them as the agent \
-         does. Programs of the same name, which the kernel cuts, stand in the order in which they were loaded: of the agent \
-         `sched_process_exit` before `sched_process_exec`, of execsnoop that at the start of the call before that at its end.\n\n\
+         `/bin/true` and ends. Medians, with the least and the greatest round.\n\n\
+         - The nanoseconds are the kernel's own run-time statistics, per process: of the tools over all their programs, of the \
+         agent over those at `sched_process_fork`, `sched_process_exec` and `sched_process_exit`, and at `sched_switch`, where a \
+         process is counted when it leaves its CPU for good. They contain the reading of a clock at each run, so *net* takes off \
+         the three empty programs of the same round, which run as often; of the agent also what its program at `sched_switch` \
+         takes without processes, so that what it does more for them is in. What others start, end and switch meanwhile is in \
+         them, and shows as more runs per process.\n\
+         - The rate, and the CPU time of the processes, are with statistics off. The change is against the row before the programs \
+         came: nothing for the empty ones and the tools, lean for process. What a tool does with its events outside the kernel is \
+         in the rate alone; what its tracepoints cost before its programs run is in the rate and the CPU time.\n\n\
+         The tools tell each program that starts, with its arguments, and each process that ends, and their programs wake who reads \
+         that. wattrace counts per owner forks, execs, ends by reason, short lives and CPU time; *with events* it also tells each \
+         program that starts, without its arguments, and each process that ends, without the limit that the agent has by default, \
+         and wakes the reader when half of the ring is full.\n\n\
+         Programs of the same name, which the kernel cuts, stand in the order in which they were loaded: of the agent \
+         `sched_process_exit` before `sched_process_exec`, of execsnoop the one at the start of the call before the one at its end.\n\n\
          To repeat: `sudo -E cargo xtask bench process --rounds {rounds} --processes {processes}`.\n{}",
         all.text(&GOALS)
     )

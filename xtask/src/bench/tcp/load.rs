@@ -1,9 +1,11 @@
 //! Connections on loopback, one after the other, by two of the workspace's own `talk`.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    bench::cgroup::Cgroup,
+    bench::{cgroup::Cgroup, turns::Load},
     shell::{self, Told},
 };
 
@@ -15,23 +17,35 @@ pub(super) struct Pair {
     server: Told,
     client: Told,
     address: String,
+    connections: u32,
     // After the processes that are in it.
-    _cgroup: Cgroup,
+    cgroup: Cgroup,
 }
 
 impl Pair {
-    pub(super) fn new() -> Result<Self> {
+    /// Two that make so many connections at each run.
+    pub(super) fn new(connections: u32) -> Result<Self> {
         let cgroup = Cgroup::new("wattrace-bench")?;
         let (mut server, client) = (talk(&cgroup)?, talk(&cgroup)?);
         let port = ask(&mut server, "listen here 127.0.0.1:0")?;
-        Ok(Self { server, client, address: format!("127.0.0.1:{port}"), _cgroup: cgroup })
+        Ok(Self { server, client, address: format!("127.0.0.1:{port}"), connections, cgroup })
+    }
+}
+
+impl Load for Pair {
+    fn operations(&self) -> u64 {
+        u64::from(self.connections)
     }
 
-    /// So many connections, from the first to the end of the last.
-    pub(super) fn run(&mut self, connections: u64) -> Result<()> {
-        self.server.tell(&format!("serve here {connections} {BYTES}"))?;
-        ask(&mut self.client, &format!("storm {} {connections} {BYTES}", self.address))?;
-        done(&self.server.answer()?).map(drop)
+    fn run(&mut self) -> Result<()> {
+        let Self { server, client, address, connections, .. } = self;
+        server.tell(&format!("serve here {connections} {BYTES}"))?;
+        ask(client, &format!("storm {address} {connections} {BYTES}"))?;
+        done(&server.answer()?).map(drop)
+    }
+
+    fn cpu(&self) -> Result<Option<Duration>> {
+        self.cgroup.cpu().map(Some)
     }
 }
 

@@ -64,7 +64,11 @@ static EVENTS: Contender =
 static TCPLIFE: Contender =
     Contender { title: "tcplife", by: By::Tools(&[&["tcplife"]]), before: Some(&NOTHING), ..OF_TCP };
 
-const ALL: [&Contender; 6] = [&NOTHING, &EMPTY, &LEAN, &COUNTS, &EVENTS, &TCPLIFE];
+/// The same for a process without connections.
+static SILENT: Contender =
+    Contender { title: "tcplife -p 1", by: By::Tools(&[&["tcplife", "-p", "1"]]), before: Some(&NOTHING), ..OF_TCP };
+
+const ALL: [&Contender; 7] = [&NOTHING, &EMPTY, &LEAN, &COUNTS, &EVENTS, &TCPLIFE, &SILENT];
 
 const GOALS: [Goal; 2] = [
     Goal { text: "tcp: no more than tcplife", of: &COUNTS, peer: &TCPLIFE, most: 1.0 },
@@ -80,9 +84,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     shell::run(shell::cargo().args(["build", "--release"]).args(built))?;
     let empty = ebpf::build_empty()?;
     let machine = page::machine()?;
-    let mut pair = Pair::new()?;
-    let connections = u64::from(args.connections) * 1_000;
-    let rows = turns::measure(&ALL, args.rounds, &empty, connections, || pair.run(connections))?;
+    let mut pair = Pair::new(args.connections * 1_000)?;
+    let rows = turns::measure(&ALL, args.rounds, &empty, &mut pair)?;
     let all = Comparison { rows, one: "connection", many: "connections" };
     args.kept.show(PAGE, &text(&all, args, &page::sentence(&machine, day.as_deref())))
 }
@@ -92,15 +95,18 @@ fn text(all: &Comparison, Args { rounds, connections, .. }: &Args, machine: &str
     format!(
         "<!-- Written by `cargo xtask bench tcp --write`. Do not edit. -->\n\n# What counting TCP connections costs\n\n{machine}\n\n\
          {rounds} rounds of alternating windows of {connections},000 connections on loopback, one after the other: 100 bytes there \
-         and back, then each side ends half of them first. Medians, with the least and the greatest round. The nanoseconds are \
-         the kernel's own run-time statistics over all programs on `inet_sock_set_state`, per connection: its two ends together, \
-         from the first state to the last of each. They contain the reading of a clock at each run, so *net* takes off the empty \
-         program of the same round, which runs as often. What others connected meanwhile is in the figures, and shows as more runs \
-         per connection. The rate is that of the load with statistics off, against the row before the programs came: nothing for \
-         the empty one and tcplife, lean for tcp. What a tool does with its events outside the kernel is in the rate alone.\n\n\
-         tcplife tells each connection that ends. wattrace counts per owner and role what began, failed and ended, how long \
-         connections and handshakes took, bytes and round trips; *with events* it tells each connection that ends besides, \
-         without the limit that the agent has by default, and somebody reads them as the agent does.\n\n\
+         and back, then each side ends half of them first. Medians, with the least and the greatest round.\n\n\
+         - The nanoseconds are the kernel's own run-time statistics over all programs on `inet_sock_set_state`, per connection: its \
+         two ends together, from the first state to the last of each. They contain the reading of a clock at each run, so *net* \
+         takes off the empty program of the same round, which runs as often. What others connect meanwhile is in them, and shows \
+         as more runs per connection.\n\
+         - The rate, and the CPU time of the two processes that talk, are with statistics off. The change is against the row before \
+         the programs came: nothing for the empty one and tcplife, lean for tcp. What a tool does with its events outside the \
+         kernel is in the rate alone.\n\n\
+         tcplife tells each connection that ends, and its program wakes who reads that. With `-p 1` it follows all of them and \
+         tells none. wattrace counts per owner and role what began, failed and ended, how long connections and handshakes took, \
+         bytes and round trips; *with events* it also tells each connection that ends, without the limit that the agent has by \
+         default, and wakes the reader when half of the ring is full.\n\n\
          To repeat: `sudo -E cargo xtask bench tcp --rounds {rounds} --connections {connections}`.\n{}",
         all.text(&GOALS)
     )
