@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     attached::Runs,
-    figures::{Spread, cell},
+    figures::{Spread, cell, ratio},
     turns::{Contender, Row, Window},
 };
 
@@ -33,6 +33,9 @@ pub(super) struct Comparison {
 /// A program of a contender: its name, and its place among those of that name.
 type Program<'a> = (&'a str, usize);
 
+/// Of a window, if it has it.
+type Figure = fn(&Window) -> Option<f64>;
+
 impl Window {
     /// Nanoseconds of all its programs per operation.
     fn ns(&self) -> Option<f64> {
@@ -44,18 +47,14 @@ impl Window {
     fn by_name(&self) -> BTreeMap<Program<'_>, &Runs> {
         let mut sorted: Vec<&Runs> = self.programs.iter().collect();
         sorted.sort_by_key(|runs| runs.id);
-        let mut found = BTreeMap::new();
-        for runs in sorted {
-            let place = (1..).find(|place| !found.contains_key(&(runs.name.as_str(), *place)));
-            found.insert((runs.name.as_str(), place.unwrap_or(1)), runs);
-        }
-        found
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let numbered = sorted.into_iter().map(|runs| {
+            let place = places.entry(&runs.name).or_default();
+            *place += 1;
+            ((runs.name.as_str(), *place), runs)
+        });
+        numbered.collect()
     }
-}
-
-/// `None` without a divisor.
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 impl Comparison {
@@ -80,7 +79,7 @@ impl Comparison {
     }
 
     /// By how many percent a figure is higher than before its programs came.
-    fn change(&self, who: &Contender, figure: impl Fn(&Window) -> Option<f64>) -> Option<Spread> {
+    fn change(&self, who: &Contender, figure: Figure) -> Option<Spread> {
         let before = who.before?;
         let of = |who, round| figure(self.window(who, round)?);
         self.spread(|round| Some((of(who, round)? / of(before, round)? - 1.0) * 100.0))
@@ -118,8 +117,8 @@ impl Comparison {
     }
 
     fn contender(&self, who: &Contender) -> String {
-        let figure = |figure: fn(&Window) -> Option<f64>| self.spread(|round| figure(self.window(who, round)?));
-        let (rate, cpu): (fn(&Window) -> _, fn(&Window) -> _) = (|window| Some(window.rate), |window| window.cpu);
+        let (rate, cpu): (Figure, Figure) = (|window| Some(window.rate), |window| window.cpu);
+        let figure = |figure: Figure| self.spread(|round| figure(self.window(who, round)?));
         let (ns, net) = (cell(figure(Window::ns), 1), cell(self.net(who), 1));
         let (speed, change) = (cell(figure(rate), 0), cell(self.change(who, rate), 1));
         let mut text = format!("| {} | {ns} | {net} | {speed} | {change} |", who.title);

@@ -25,7 +25,8 @@ const PAGE: &str = "docs/footprint.md";
   sudo -E cargo xtask bench daemon --write --date 2026-01-31
 
 All run at the same time on the same load: the daemon and the Collector send OTLP to another Collector,
-node_exporter is scraped, each once per interval. Needs root, and Go to build the others once.")]
+node_exporter is scraped, each once per interval. The page is docs/footprint.md. Needs root, and Go to
+build the others once.")]
 pub(super) struct Args {
     /// Length of the measurement, after a first interval that is left out
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]

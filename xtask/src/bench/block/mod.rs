@@ -25,8 +25,8 @@ const PAGE: &str = "docs/benchmarks-block.md";
   sudo -E cargo xtask bench block --write --date 2026-01-31
 
 Each round gives each contender two windows of direct reads from a loop device in memory: one with the kernel's
-run-time statistics off, for the speed of the load, and one with them on, for the time of the programs. Needs root,
-the toolchain of `cargo xtask setup --ebpf`, and Debian's libbpf-tools.")]
+run-time statistics off, for the speed of the load, and one with them on, for the time of the programs. The page is
+docs/benchmarks-block.md. Needs root, the toolchain of `cargo xtask setup --ebpf`, and Debian's libbpf-tools.")]
 pub(in crate::bench) struct Args {
     /// Rounds; the tables have the median over them, and the least and the greatest
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]

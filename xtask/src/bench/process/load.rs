@@ -11,7 +11,7 @@ use crate::{
 
 /// A process that starts others, until it is dropped.
 pub(super) struct Lives {
-    lives: Told,
+    starter: Told,
     processes: u32,
     // After the process that is in it.
     cgroup: Cgroup,
@@ -23,10 +23,10 @@ impl Lives {
         let cgroup = Cgroup::new("wattrace-bench")?;
         let home = format!("in={}", cgroup.path().display());
         let mut command = shell::command(shell::built("release", "lives"));
-        let mut lives = Told::start(command.args([&home, "storm", &processes.to_string()]))?;
-        let answer = lives.answer()?;
+        let mut starter = Told::start(command.args([&home, "storm", &processes.to_string()]))?;
+        let answer = starter.answer()?;
         ensure!(answer.starts_with("ready"), "`lives` says {answer:?}");
-        Ok(Self { lives, processes, cgroup })
+        Ok(Self { starter, processes, cgroup })
     }
 }
 
@@ -36,8 +36,8 @@ impl Load for Lives {
     }
 
     fn run(&mut self) -> Result<()> {
-        self.lives.tell("go")?;
-        let answer = self.lives.answer()?;
+        self.starter.tell("go")?;
+        let answer = self.starter.answer()?;
         ensure!(answer == "done", "`lives` says {answer:?}");
         Ok(())
     }

@@ -31,8 +31,8 @@ const PAGE: &str = "docs/benchmarks.md";
 
 Each round gives each contender two windows of the load: one with the kernel's run-time statistics off, for
 the speed of the load itself, and one with them on, for the time of the programs. The tools of others run
-with --place pinned and mixed alone. Needs root, the toolchain of `cargo xtask setup --ebpf`, and Debian's
-linux-perf and libbpf-tools.")]
+with --place pinned and mixed alone. The page is docs/benchmarks.md. Needs root, the toolchain of
+`cargo xtask setup --ebpf`, and Debian's linux-perf and libbpf-tools.")]
 pub(in crate::bench) struct Args {
     /// Rounds; the tables have the median over them, and the least and the greatest
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
