@@ -1,12 +1,16 @@
 //! Holds the kernel programs of one level attached until it is ended, for benches: the loader of the agent without the rest of it.
 //!
 //! `attach LEVEL`, which is `lean`, `full`, or lean with something else: `block-total`, `block-device`, `tcp`, `process`. With
-//! `tcp-events` and `process-events`, all that may send an event does, and somebody reads: it ends if one was lost.
+//! `tcp-events` and `process-events`, all that may send an event does, and somebody reads before others run: it ends if one was
+//! lost nevertheless.
 
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::nice,
+};
 use wattrace::{
     probes::{
         bpf::{self, BlockMode, EventPlan, Machine, Programs, layout::Layouts},
@@ -19,6 +23,9 @@ use wattrace_common::loss::Reason;
 /// The agent looks at its ring that often if nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The least nice one may be.
+const FIRST: i32 = -20;
+
 fn main() -> Result<()> {
     let level = std::env::args().nth(1).context("attach LEVEL")?;
     let machine = of_level(&level, machine()?)?;
@@ -26,6 +33,10 @@ fn main() -> Result<()> {
     let mut programs = bpf::load(&layouts, &machine)?;
     if let Some(why) = shortcoming(&programs, &machine) {
         bail!("{why}");
+    }
+    if programs.events.is_ok() {
+        // A load that takes all CPUs must not keep the reader from them for longer than the ring lasts.
+        nice(FIRST).context("going before others")?;
     }
     loop {
         wait(&programs)?;
