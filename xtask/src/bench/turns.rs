@@ -37,6 +37,9 @@ pub(super) enum By {
     Tools(&'static [&'static [&'static str]]),
 }
 
+/// Attempts at a window.
+const TRIES: u32 = 3;
+
 /// The load alone. What is left out of another contender is as it is here.
 pub(super) const NOTHING: Contender =
     Contender { title: "nothing", by: By::Nobody, programs: &[], mark: None, off: &[], before: None };
@@ -153,10 +156,21 @@ pub(super) fn measure(
     let mut rows: Vec<Row> = contenders.iter().map(|who| Row { who, windows: Vec::new() }).collect();
     in_turns(&mut rows, rounds, |row, round| {
         shell::progress(format_args!("bench: round {} of {rounds}, {}", round + 1, row.who.title));
-        row.windows.push(window(row.who, empty, load)?);
+        row.windows.push(patiently(|| window(row.who, empty, load))?);
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// A window that another program disturbed so that it cannot count is measured again.
+fn patiently<T>(mut window: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..TRIES {
+        match window() {
+            Ok(window) => return Ok(window),
+            Err(why) => shell::progress(format_args!("bench: this window does not count, once more: {why:#}")),
+        }
+    }
+    window()
 }
 
 fn window(who: &Contender, empty: &[u8], load: &mut impl Load) -> Result<Window> {
@@ -199,6 +213,18 @@ mod tests {
         let marked = Contender { mark: Some("complete"), ..NOTHING };
         assert_eq!(marked.operations(&programs, 5), 7);
         assert_eq!(marked.operations(&[], 5), 0);
+    }
+
+    #[test]
+    fn a_window_that_does_not_count_is_measured_again_but_not_for_ever() {
+        let mut tries = 0;
+        let mut third = |counts| {
+            tries += 1;
+            anyhow::ensure!(counts && tries == 3, "try {tries}");
+            Ok(tries)
+        };
+        assert_eq!(patiently(|| third(true)).unwrap(), 3);
+        assert_eq!(patiently(|| third(false)).unwrap_err().to_string(), "try 6");
     }
 
     #[test]
