@@ -4,10 +4,10 @@
 use std::{
     ffi::OsStr,
     fmt::Display,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -142,6 +142,39 @@ impl Drop for Background {
         // One that has ended already is what was wanted.
         self.0.kill().ok();
         self.0.wait().ok();
+    }
+}
+
+/// A program in the background that does what it is told, line by line; ended when dropped.
+pub struct Told {
+    name: String,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _process: Background,
+}
+
+impl Told {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = shown(command);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Background(piped.spawn().with_context(|| format!("cannot start `{name}`"))?);
+        let orders = process.0.stdin.take().context("a piped child has no standard input")?;
+        let answers = BufReader::new(process.0.stdout.take().context("a piped child has no standard output")?);
+        Ok(Self { name, orders, answers, _process: process })
+    }
+
+    /// Gives it a line.
+    pub fn tell(&mut self, order: &str) -> Result<()> {
+        writeln!(self.orders, "{order}").with_context(|| format!("`{}` takes no orders", self.name))
+    }
+
+    /// The next line that it says.
+    pub fn answer(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let length = self.answers.read_line(&mut line).with_context(|| format!("reading what `{}` says", self.name))?;
+        ensure!(length > 0, "`{}` ended by itself", self.name);
+        Ok(line.trim_end().to_owned())
     }
 }
 

@@ -1,45 +1,97 @@
 //! Holds the kernel programs of one level attached until it is ended, for benches: the loader of the agent without the rest of it.
 //!
-//! `attach LEVEL`, which is `lean`, `full`, or lean with block I/O: `block-total`, `block-device`.
-#![expect(clippy::disallowed_methods, reason = "it only waits to be ended")]
+//! `attach LEVEL`, which is `lean`, `full`, or lean with something else: `block-total`, `block-device`, `tcp`, `process`. With
+//! `tcp-events` and `process-events`, all that may send an event does, and somebody reads before others run: it ends if one was
+//! lost nevertheless.
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
-use wattrace::probes::{
-    bpf::{self, BlockMode, EventPlan, Machine, layout::Layouts},
-    cgroupfs, disks, lockdown, process, topology,
+use anyhow::{Context, Result, bail, ensure};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::nice,
 };
+use wattrace::{
+    probes::{
+        bpf::{self, BlockMode, EventPlan, Machine, Programs, layout::Layouts},
+        cgroupfs, disks, lockdown, process, topology,
+    },
+    samples::Event,
+};
+use wattrace_common::loss::Reason;
+
+/// The agent looks at its ring that often if nothing wakes it.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The least nice one may be.
+const FIRST: i32 = -20;
 
 fn main() -> Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["lean"] => hold(false, BlockMode::Off),
-        ["full"] => hold(true, BlockMode::Off),
-        ["block-total"] => hold(false, BlockMode::Total),
-        ["block-device"] => hold(false, BlockMode::Device),
-        other => bail!("attach: no such level: {other:?}"),
-    }
-}
-
-fn hold(follows_threads: bool, block: BlockMode) -> Result<()> {
-    let machine = machine(follows_threads, block)?;
+    let level = std::env::args().nth(1).context("attach LEVEL")?;
+    let machine = of_level(&level, machine()?)?;
     let layouts = Layouts::load(&machine.btf).context("finding the kernel's fields")?;
-    let programs = bpf::load(&layouts, &machine)?;
-    if let (true, Err(why)) = (follows_threads, &programs.threads) {
+    let mut programs = bpf::load(&layouts, &machine)?;
+    if let Some(why) = shortcoming(&programs, &machine) {
         bail!("{why}");
     }
-    if let (true, Err(why)) = (block != BlockMode::Off, &programs.block) {
-        bail!("{why}");
+    if programs.events.is_ok() {
+        // A load that takes all CPUs must not keep the reader from them for longer than the ring lasts.
+        nice(FIRST).context("going before others")?;
     }
     loop {
-        std::thread::sleep(Duration::from_secs(3600));
+        wait(&programs)?;
+        read(&mut programs)?;
     }
 }
 
-/// As the agent describes it.
-fn machine(follows_threads: bool, block: BlockMode) -> Result<Machine> {
+/// What a level is, where `lean` is the least.
+fn of_level(level: &str, lean: Machine) -> Result<Machine> {
+    let closed = EventPlan { closed: true, ..EventPlan::default() };
+    let lives = EventPlan { exec: true, exit: true, ..EventPlan::default() };
+    Ok(match level {
+        "lean" => lean,
+        "full" => Machine { follows_threads: true, ..lean },
+        "block-total" => Machine { block: BlockMode::Total, ..lean },
+        "block-device" => Machine { block: BlockMode::Device, ..lean },
+        "tcp" => Machine { tcp: true, ..lean },
+        "tcp-events" => Machine { tcp: true, events: closed, ..lean },
+        "process" => Machine { process: true, ..lean },
+        "process-events" => Machine { process: true, events: lives, ..lean },
+        other => bail!("attach: no such level: {other}"),
+    })
+}
+
+/// Why something of the level is not there.
+fn shortcoming<'a>(programs: &'a Programs, machine: &Machine) -> Option<&'a String> {
+    let wanted = [
+        (machine.follows_threads, programs.threads.as_ref().err()),
+        (machine.block != BlockMode::Off, programs.block.as_ref().err()),
+        (machine.tcp, programs.tcp.as_ref().err()),
+        (machine.process, programs.processes.as_ref().err()),
+        (machine.events != EventPlan::default(), programs.events.as_ref().err()),
+    ];
+    wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).find_map(|(_, why)| why)
+}
+
+/// Until the ring fills up, or a tick is over.
+fn wait(programs: &Programs) -> Result<()> {
+    let mut rings: Vec<PollFd<'_>> = programs.events.iter().map(|ring| PollFd::new(ring, PollFlags::IN)).collect();
+    poll(&mut rings, Some(&Timespec::try_from(TICK)?)).context("waiting")?;
+    Ok(())
+}
+
+/// Takes the events that are there.
+fn read(programs: &mut Programs) -> Result<()> {
+    let Ok(ring) = &mut programs.events else { return Ok(()) };
+    let events: Vec<Event> = ring.drain();
+    std::hint::black_box(events);
+    let lost = programs.times.losses().iter().any(|loss| loss.reason == Reason::RingFull && loss.count > 0);
+    ensure!(!lost, "events were lost: what was measured is not the cost of all");
+    Ok(())
+}
+
+/// As the agent describes it, for the level `lean`.
+fn machine() -> Result<Machine> {
     let root = Path::new("/");
     let topology = topology::read(root).context("reading the CPUs")?;
     let mount = cgroupfs::mount(root).ok();
@@ -52,11 +104,11 @@ fn machine(follows_threads: bool, block: BlockMode) -> Result<Machine> {
         locked_down: lockdown::forbids_copies(root),
         time_runs: true,
         reorders: bpf::REORDERS,
-        follows_threads,
-        block,
+        follows_threads: false,
+        block: BlockMode::Off,
         requests: disks::requests(root),
         tcp: false,
-        network: 0,
+        network: process::network(root),
         process: false,
         events: EventPlan::default(),
         siblings: topology.siblings(),

@@ -1,11 +1,12 @@
 //! What is attached to the kernel during a window, and what the kernel says it ran.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::{
     Btf, Ebpf,
     programs::{BtfTracePoint, loaded_programs},
+    sys::{Stats, enable_stats},
 };
 
 use crate::shell::{self, Background};
@@ -25,8 +26,8 @@ pub(super) struct Attached {
 /// Who holds the programs.
 enum By {
     Nobody,
-    Us { _ebpf: Box<Ebpf> },
-    Tool { _process: Background },
+    Us { _ebpf: Vec<Ebpf> },
+    Tools { _processes: Vec<Background> },
 }
 
 /// Runs of one program.
@@ -47,29 +48,50 @@ pub(super) fn nothing() -> Attached {
     Attached { programs: BTreeSet::new(), _by: By::Nobody }
 }
 
-/// The program that does nothing, of the object `object`, on a tracepoint.
-pub(super) fn empty(object: &[u8], tracepoint: &str) -> Result<Attached> {
+/// The program that does nothing, of the object `object`, on each of some tracepoints.
+pub(super) fn empty(object: &[u8], tracepoints: &[&str]) -> Result<Attached> {
     let btf = Btf::from_sys_fs().context("cannot read the kernel's types")?;
-    let mut ebpf = Ebpf::load(object).context("cannot load the empty program")?;
-    let program: &mut BtfTracePoint = ebpf.program_mut("empty").context("there is no program `empty`")?.try_into()?;
-    program.load(tracepoint, &btf).context("cannot load the empty program")?;
-    program.attach().context("cannot attach the empty program")?;
-    let programs = BTreeSet::from([program.info()?.id()]);
+    let (mut programs, mut held) = (BTreeSet::new(), Vec::new());
+    for tracepoint in tracepoints {
+        let mut ebpf = Ebpf::load(object).context("cannot load the empty program")?;
+        let program: &mut BtfTracePoint =
+            ebpf.program_mut("empty").context("there is no program `empty`")?.try_into()?;
+        program.load(tracepoint, &btf).with_context(|| format!("cannot load the empty program for {tracepoint}"))?;
+        program.attach().with_context(|| format!("cannot attach the empty program to {tracepoint}"))?;
+        programs.insert(program.info()?.id());
+        held.push(ebpf);
+    }
     shell::pause(SETTLE);
-    Ok(Attached { programs, _by: By::Us { _ebpf: Box::new(ebpf) } })
+    Ok(Attached { programs, _by: By::Us { _ebpf: held } })
 }
 
-/// Those that another process attaches.
-pub(super) fn tool(command: &mut std::process::Command) -> Result<Attached> {
-    let mut process = Background::start(command)?;
+/// Those that other processes attach.
+pub(super) fn tools(commands: Vec<Command>) -> Result<Attached> {
+    let mut processes = Vec::new();
+    for mut command in commands {
+        let mut process = Background::start(&mut command)?;
+        until_it_attaches(&mut process, &command)?;
+        processes.push((process, command));
+    }
+    shell::pause(SETTLE);
+    let mut programs = BTreeSet::new();
+    for (process, command) in &mut processes {
+        // The first link may have been seen before the last was made.
+        programs.extend(linked_programs(process.pid()));
+        ensure!(process.is_running(), "`{}` ended by itself", shell::shown(command));
+    }
+    Ok(Attached {
+        programs,
+        _by: By::Tools { _processes: processes.into_iter().map(|(process, _)| process).collect() },
+    })
+}
+
+/// Waits for the first.
+fn until_it_attaches(process: &mut Background, command: &Command) -> Result<()> {
     let tries = PATIENCE.as_millis() / LOOK_AGAIN.as_millis();
     for _ in 0..tries {
         if !linked_programs(process.pid()).is_empty() {
-            shell::pause(SETTLE);
-            // The first link may have been seen before the last was made.
-            let programs = linked_programs(process.pid());
-            ensure!(process.is_running(), "`{}` ended by itself", shell::shown(command));
-            return Ok(Attached { programs, _by: By::Tool { _process: process } });
+            return Ok(());
         }
         ensure!(process.is_running(), "`{}` ended by itself before it attached anything", shell::shown(command));
         shell::pause(LOOK_AGAIN);
@@ -90,8 +112,17 @@ fn linked_program(fdinfo: &str) -> Option<u32> {
 }
 
 impl Attached {
+    /// Does some work with the kernel's run-time statistics on; what its programs did meanwhile.
+    pub(super) fn measured<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Runs>)> {
+        // On for as long as the descriptor lives: the kernel ends them even if this process is killed.
+        let _statistics = enable_stats(Stats::RunTime).context("cannot switch run-time statistics on")?;
+        let before = self.runs()?;
+        let done = work()?;
+        Ok((done, between(&before, &self.runs()?)))
+    }
+
     /// What its programs did since they were loaded, as far as statistics were on.
-    pub(super) fn runs(&self) -> Result<Vec<Runs>> {
+    fn runs(&self) -> Result<Vec<Runs>> {
         let mut found = Vec::new();
         for program in loaded_programs() {
             // Others' programs may go away while the list is read.
@@ -110,13 +141,28 @@ impl Attached {
     }
 }
 
+/// What to do about a tool that is not there.
+pub(super) fn missing(tool: &str) -> String {
+    format!("there is no `{tool}`: install the Debian package libbpf-tools, or run `cargo xtask setup --tests`")
+}
+
+/// Whether this process may measure kernel programs, for a verb of `cargo xtask bench`.
+pub(super) fn ensure_measurable(verb: &str) -> Result<()> {
+    ensure!(shell::is_root(), "attaching kernel programs needs root: run `sudo -E cargo xtask bench {verb}`");
+    ensure!(
+        !statistics_are_on(),
+        "run-time statistics are on for all programs: set kernel.bpf_stats_enabled to 0 first"
+    );
+    Ok(())
+}
+
 /// Whether statistics are on for good, so that no window can be without.
-pub(super) fn statistics_are_on() -> bool {
+fn statistics_are_on() -> bool {
     fs::read_to_string(Path::new("/proc/sys/kernel/bpf_stats_enabled")).is_ok_and(|text| text.trim() != "0")
 }
 
 /// The runs between two readings.
-pub(super) fn between(before: &[Runs], after: &[Runs]) -> Vec<Runs> {
+fn between(before: &[Runs], after: &[Runs]) -> Vec<Runs> {
     let earlier = |id| before.iter().find(|runs| runs.id == id).map_or((0, 0), |runs| (runs.count, runs.time));
     let delta = |runs: &Runs| {
         let (count, time) = earlier(runs.id);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -26,6 +27,13 @@ impl Cgroup {
         Self::at(self.0.join(name))
     }
 
+    /// CPU time of all that was in it, and of what ended there.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        let path = self.0.join("cpu.stat");
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        usage(&stat).with_context(|| format!("{} has no usage_usec", path.display()))
+    }
+
     /// Its folder.
     pub(super) fn path(&self) -> &Path {
         &self.0
@@ -37,6 +45,11 @@ impl Drop for Cgroup {
         // Nothing depends on it: the next run takes it over.
         fs::remove_dir(&self.0).ok();
     }
+}
+
+fn usage(stat: &str) -> Option<Duration> {
+    let micros = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    micros.parse().ok().map(Duration::from_micros)
 }
 
 /// Where the unified hierarchy is mounted.
@@ -63,5 +76,12 @@ mod tests {
         let mounts = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
         assert_eq!(mount_of(mounts), Some(Path::new("/sys/fs/cgroup/unified")));
         assert_eq!(mount_of("tmpfs /cgroup2 tmpfs rw 0 0"), None);
+    }
+
+    #[test]
+    fn cpu_time_is_that_of_user_and_system() {
+        let stat = "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n";
+        assert_eq!(usage(stat), Some(Duration::from_micros(1_500)));
+        assert_eq!(usage("user_usec 1\n"), None);
     }
 }

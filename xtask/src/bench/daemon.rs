@@ -25,7 +25,8 @@ const PAGE: &str = "docs/footprint.md";
   sudo -E cargo xtask bench daemon --write --date 2026-01-31
 
 All run at the same time on the same load: the daemon and the Collector send OTLP to another Collector,
-node_exporter is scraped, each once per interval. Needs root, and Go to build the others once.")]
+node_exporter is scraped, each once per interval. The page is docs/footprint.md. Needs root, and Go to
+build the others once.")]
 pub(super) struct Args {
     /// Length of the measurement, after a first interval that is left out
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
@@ -39,12 +40,8 @@ pub(super) struct Args {
     /// Seconds between two readings of each agent
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..))]
     interval: u64,
-    /// Write the table to docs/footprint.md
-    #[arg(long)]
-    write: bool,
-    /// The day written there, as YYYY-MM-DD; by default that of `$BENCH_DATE`
-    #[arg(long)]
-    date: Option<String>,
+    #[command(flatten)]
+    kept: page::Kept,
 }
 
 /// What one agent took.
@@ -58,8 +55,7 @@ struct Cost {
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     ensure!(shell::is_root(), "cgroups and kernel programs need root: run `sudo -E cargo xtask bench daemon`");
-    let date = args.date.clone().or_else(|| std::env::var("BENCH_DATE").ok());
-    ensure!(!args.write || date.is_some(), "a page of figures needs a day: give --date or set BENCH_DATE");
+    let day = args.kept.day()?;
     shell::run(shell::cargo().args(["build", "--release", "-p", "wattrace"]))?;
     let [node_exporter, hostmetrics] = peers::baselines()?;
     let collector = peers::collector()?;
@@ -75,12 +71,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     ];
     let (costs, wall) = measure(&mut agents, args)?;
     drop(world);
-    let text = text(&costs, wall, args, &page::sentence(&machine, date.as_deref()));
-    println!("\n{text}");
-    if args.write {
-        page::write(PAGE, &text)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    args.kept.show(PAGE, &text(&costs, wall, args, &page::sentence(&machine, day.as_deref())))
 }
 
 fn measure(agents: &mut [Agent], args: &Args) -> Result<(Vec<Cost>, Duration)> {

@@ -33,6 +33,11 @@ impl fmt::Display for Spread {
     }
 }
 
+/// `None` without a divisor.
+pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
 /// A cell of a table: the figure, or a dash where there is none.
 pub(super) fn cell(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or_else(|| "–".to_owned(), |spread| format!("{spread:.digits$}"))

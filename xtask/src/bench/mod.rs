@@ -7,10 +7,14 @@ use anyhow::Result;
 mod attached;
 mod block;
 mod cgroup;
+mod compare;
 mod daemon;
 mod figures;
 mod page;
+mod process;
 mod sched;
+mod tcp;
+mod turns;
 
 /// Measure what wattrace costs the machine it measures
 #[derive(clap::Args)]
@@ -23,7 +27,9 @@ pub struct Args {
 enum What {
     Block(block::Args),
     Daemon(daemon::Args),
+    Process(process::Args),
     Sched(sched::Args),
+    Tcp(tcp::Args),
 }
 
 /// Runs the verb.
@@ -31,6 +37,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Block(args) => block::run(args),
         What::Daemon(args) => daemon::run(args),
+        What::Process(args) => process::run(args),
         What::Sched(args) => sched::run(args),
+        What::Tcp(args) => tcp::run(args),
     }
 }

@@ -1,11 +1,40 @@
 //! Pages of figures: where they are kept, and what is needed to judge them.
 
-use std::fs;
+use std::{fs, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aya::programs::loaded_programs;
 
 use crate::shell::{self, say};
+
+// No doc comment: clap would take it for that of the verb.
+#[derive(clap::Args)]
+pub(super) struct Kept {
+    /// Write the tables to their page in docs/
+    #[arg(long)]
+    write: bool,
+    /// The day written there, as YYYY-MM-DD; by default that of `$BENCH_DATE`
+    #[arg(long)]
+    date: Option<String>,
+}
+
+impl Kept {
+    /// The day of the figures, without which no page is kept.
+    pub(super) fn day(&self) -> Result<Option<String>> {
+        let day = self.date.clone().or_else(|| std::env::var("BENCH_DATE").ok());
+        ensure!(!self.write || day.is_some(), "a page of figures needs a day: give --date or set BENCH_DATE");
+        Ok(day)
+    }
+
+    /// Shows a page, and writes it if that is wanted.
+    pub(super) fn show(&self, page: &str, text: &str) -> Result<ExitCode> {
+        println!("\n{text}");
+        if self.write {
+            write(page, text)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 /// What the figures were measured on.
 pub(super) struct Machine {
@@ -44,7 +73,7 @@ pub(super) fn sentence(machine: &Machine, date: Option<&str>) -> String {
 }
 
 /// Writes a page to where it is kept, below the workspace.
-pub(super) fn write(page: &str, text: &str) -> Result<()> {
+fn write(page: &str, text: &str) -> Result<()> {
     let path = shell::root().join(page);
     let folder = path.parent().context("the page has no folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;

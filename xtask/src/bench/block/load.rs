@@ -1,10 +1,10 @@
 //! Direct reads from a loop device whose blocks are in memory: as fast as the block layer lets one.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::shell;
+use crate::{bench::turns::Load, shell};
 
 /// Blocks of the device, 4 KiB each.
 const BLOCKS: u32 = 16_384;
@@ -13,25 +13,20 @@ const BLOCKS: u32 = 16_384;
 pub(super) struct Disk {
     path: String,
     file: PathBuf,
+    /// How often it is read.
+    passes: u32,
 }
 
 impl Disk {
-    pub(super) fn new() -> Result<Self> {
+    /// One for loads of so many thousands of reads, at least.
+    pub(super) fn new(thousands: u32) -> Result<Self> {
         let file = PathBuf::from(format!("/dev/shm/wattrace-bench-{}", std::process::id()));
         fs::write(&file, vec![1; BLOCKS as usize * 4096]).with_context(|| format!("writing {}", file.display()))?;
         let made = shell::output(shell::command("losetup").args(["--find", "--show"]).arg(&file));
         if made.is_err() {
             drop(fs::remove_file(&file));
         }
-        Ok(Self { path: made?.trim().to_owned(), file })
-    }
-
-    /// Reads a second, in so many thousands of them.
-    pub(super) fn rate(&self, thousands: u32) -> Result<f64> {
-        let passes = (thousands * 1_000).div_ceil(BLOCKS);
-        let (read, wall) = shell::timed(|| (0..passes).try_for_each(|_| self.read_all()));
-        read?;
-        Ok(f64::from(passes * BLOCKS) / wall.as_secs_f64())
+        Ok(Self { path: made?.trim().to_owned(), file, passes: (thousands * 1_000).div_ceil(BLOCKS) })
     }
 
     fn read_all(&self) -> Result<()> {
@@ -39,6 +34,21 @@ impl Disk {
         let mut dd = shell::command("dd");
         dd.args([from.as_str(), "of=/dev/null", "bs=4k", "iflag=direct", "status=none"]);
         shell::output(&mut dd).map(drop)
+    }
+}
+
+impl Load for Disk {
+    fn operations(&self) -> u64 {
+        u64::from(self.passes * BLOCKS)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        (0..self.passes).try_for_each(|_| self.read_all())
+    }
+
+    fn cpu(&self) -> Result<Option<Duration>> {
+        // The device works in threads of the kernel.
+        Ok(None)
     }
 }
 

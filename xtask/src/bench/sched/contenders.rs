@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use super::Args;
-use crate::shell;
+use crate::{bench::attached, shell};
 
 /// One of those that can be named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -123,7 +123,7 @@ fn found(named: Named, is_asked_for: bool) -> Result<Option<Contender>> {
     if named.is_level() || shell::has_program(named.program()) {
         return Ok(Some(Contender::Named(named)));
     }
-    let missing = format!("there is no `{}`: install the Debian package libbpf-tools", named.program());
+    let missing = attached::missing(named.program());
     if is_asked_for {
         bail!("{missing}");
     }

@@ -3,14 +3,13 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
-use aya::sys::{Stats, enable_stats};
 
 use self::{
     contenders::{Contender, Named},
     load::{Load, Place},
     results::{Row, Table, Window},
 };
-use super::{attached, page};
+use super::{attached, page, turns};
 use crate::{ebpf, shell};
 
 mod contenders;
@@ -32,8 +31,8 @@ const PAGE: &str = "docs/benchmarks.md";
 
 Each round gives each contender two windows of the load: one with the kernel's run-time statistics off, for
 the speed of the load itself, and one with them on, for the time of the programs. The tools of others run
-with --place pinned and mixed alone. Needs root, the toolchain of `cargo xtask setup --ebpf`, and Debian's
-linux-perf and libbpf-tools.")]
+with --place pinned and mixed alone. The page is docs/benchmarks.md. Needs root, the toolchain of
+`cargo xtask setup --ebpf`, and Debian's linux-perf and libbpf-tools.")]
 pub(in crate::bench) struct Args {
     /// Rounds; the tables have the median over them, and the least and the greatest
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -50,19 +49,15 @@ pub(in crate::bench) struct Args {
     /// Another build of the agent, measured in the same rounds; may be given more than once
     #[arg(long, value_name = "PROGRAM")]
     against: Vec<PathBuf>,
-    /// Write the tables to docs/benchmarks.md
-    #[arg(long)]
-    write: bool,
-    /// The day written there, as YYYY-MM-DD; by default that of `$BENCH_DATE`
-    #[arg(long)]
-    date: Option<String>,
+    #[command(flatten)]
+    kept: page::Kept,
 }
 
 /// Runs the verb.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let places = if args.place.is_empty() { Place::ALL.to_vec() } else { args.place.clone() };
-    let date = args.date.clone().or_else(|| std::env::var("BENCH_DATE").ok());
-    ensure_can_run(args, &places, date.as_deref())?;
+    let day = args.kept.day()?;
+    ensure_can_run(&places)?;
     let built = ["-p", "wattrace-tests", "--bin", "attach", "--bin", "switches"];
     shell::run(shell::cargo().args(["build", "--release"]).args(built))?;
     let contenders = contenders::list(args)?;
@@ -70,25 +65,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let machine = page::machine()?;
     let tables = places.into_iter().map(|place| measure(place, &contenders, &empty, args));
     let tables = tables.collect::<Result<Vec<Table>>>()?;
-    let text = text(&tables, args, &page::sentence(&machine, date.as_deref()));
-    println!("\n{text}");
-    if args.write {
-        page::write(PAGE, &text)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    args.kept.show(PAGE, &text(&tables, args, &page::sentence(&machine, day.as_deref())))
 }
 
-fn ensure_can_run(args: &Args, places: &[Place], date: Option<&str>) -> Result<()> {
-    ensure!(shell::is_root(), "attaching kernel programs needs root: run `sudo -E cargo xtask bench sched`");
+fn ensure_can_run(places: &[Place]) -> Result<()> {
+    attached::ensure_measurable("sched")?;
     ensure!(
         shell::has_program("perf") || !places.iter().any(|place| place.is_pipe()),
         "there is no `perf`: install the Debian package linux-perf"
     );
-    ensure!(
-        !attached::statistics_are_on(),
-        "run-time statistics are on for all programs: set kernel.bpf_stats_enabled to 0 first"
-    );
-    ensure!(!args.write || date.is_some(), "a page of figures needs a day: give --date or set BENCH_DATE");
     Ok(())
 }
 
@@ -96,31 +81,22 @@ fn measure(place: Place, contenders: &[Contender], empty: &[u8], args: &Args) ->
     let load = Load::new(place, args.seconds)?;
     let here = contenders.iter().filter(|contender| place.is_for_all() || !contender.is_tool());
     let mut rows: Vec<Row> = here.map(|who| Row { who: who.clone(), windows: Vec::new() }).collect();
-    for round in 0..args.rounds {
-        let mut turn: Vec<_> = rows.iter_mut().collect();
-        // There and back: what drifts during a round meets everybody alike.
-        if round % 2 == 1 {
-            turn.reverse();
-        }
-        for row in turn {
-            let (title, who) = (place.title(), row.who.title());
-            shell::progress(format_args!("bench: {title}, round {} of {}, {who}", round + 1, args.rounds));
-            row.windows.push(window(&row.who, empty, &load)?);
-        }
-    }
+    turns::in_turns(&mut rows, args.rounds, |row, round| {
+        let (title, who) = (place.title(), row.who.title());
+        shell::progress(format_args!("bench: {title}, round {} of {}, {who}", round + 1, args.rounds));
+        row.windows.push(window(&row.who, empty, &load)?);
+        Ok(())
+    })?;
     Ok(Table { place, rows })
 }
 
 fn window(who: &Contender, empty: &[u8], load: &Load) -> Result<Window> {
     let attached = attach(who, empty)?;
     let speed = load.run()?;
-    // On for as long as the descriptor lives: the kernel ends them even if this process is killed.
-    let statistics = enable_stats(Stats::RunTime).context("cannot switch run-time statistics on")?;
-    let before = attached.runs()?;
-    let (ran, wall) = shell::timed(|| load.run());
-    let programs = attached::between(&before, &attached.runs()?);
-    drop(statistics);
-    ran?;
+    let (wall, programs) = attached.measured(|| {
+        let (ran, wall) = shell::timed(|| load.run());
+        ran.map(|_| wall)
+    })?;
     Ok(Window { speed, wall, programs })
 }
 
@@ -128,8 +104,8 @@ fn window(who: &Contender, empty: &[u8], load: &Load) -> Result<Window> {
 fn attach(who: &Contender, empty: &[u8]) -> Result<attached::Attached> {
     match who {
         Contender::Nothing => Ok(attached::nothing()),
-        Contender::Empty => attached::empty(empty, "sched_switch"),
-        other => attached::tool(&mut other.command().with_context(|| format!("{} went away", other.title()))?),
+        Contender::Empty => attached::empty(empty, &["sched_switch"]),
+        other => attached::tools(vec![other.command().with_context(|| format!("{} went away", other.title()))?]),
     }
 }
 

@@ -6,7 +6,10 @@ use super::{
     contenders::{Contender, Named},
     load::{Place, Speed},
 };
-use crate::bench::{attached::Runs, figures::Spread};
+use crate::bench::{
+    attached::Runs,
+    figures::{Spread, ratio},
+};
 
 /// What one contender did in one round.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,11 +105,6 @@ impl Table {
 
 fn net(own: &Window, empty: &Window) -> Option<f64> {
     Some(own.ns_per_switch()? - empty.ns_per_switch()?)
-}
-
-/// `None` without a divisor.
-pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// Results by hand, for the tests of all that is made of them.

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::results::{Row, Table, Window, ratio};
-use crate::bench::figures::{Spread, cell};
+use super::results::{Row, Table, Window};
+use crate::bench::figures::{Spread, cell, ratio};
 
 /// A heading and two tables.
 pub(super) fn section(table: &Table) -> String {
