@@ -83,6 +83,25 @@ impl Gone {
     }
 }
 
+impl Gone {
+    /// Those that were there for less than a second, by their own instants, which are on two clocks.
+    fn assert_short_lives(&self) {
+        let [boot, monotonic] = [rustix::time::ClockId::Boottime, rustix::time::ClockId::Monotonic]
+            .map(|clock| Duration::try_from(rustix::time::clock_gettime(clock)).unwrap());
+        let lived = |exit: &ExitEvent| {
+            Duration::from_nanos(exit.head.at) + (boot - monotonic) - Duration::from_nanos(exit.who.start)
+        };
+        let below =
+            |most: u64| self.exits.iter().filter(|exit| lived(exit) < Duration::from_millis(most)).count() as u64;
+        assert!(
+            (below(999)..=below(1_001)).contains(&self.totals.short_lived),
+            "{} {}",
+            below(1_000),
+            self.totals.short_lived
+        );
+    }
+}
+
 /// Ends by what the load said of its children, and its own.
 fn reasons(children: &[Ended]) -> [u64; EXIT_REASONS.len()] {
     let mut reasons = [1, 0, 0, 0];
@@ -102,13 +121,14 @@ fn a_thousand_children_end_as_wait_says() {
         assert_eq!((gone.totals.forks, gone.totals.execs), (1_000, 200));
         assert_eq!(gone.totals.exits, [251, 250, 500, 0]);
         assert_eq!(gone.totals.exits, reasons(&gone.children));
-        // Two slept for longer, and the load waited for them.
-        assert_eq!(gone.totals.short_lived, 998);
+        // Two slept for longer, and the load waited for them; where a machine is slow, others take longer, too.
+        assert!((1..=998).contains(&gone.totals.short_lived));
         let waited: Duration = gone.children.iter().map(|child| child.cpu).sum();
         println!("children by wait4: {waited:?}");
         gone.assert_cpu();
         if events.exit {
             gone.assert_exits();
+            gone.assert_short_lives();
             assert!(gone.exits.iter().all(|exit| exit.who.parent == gone.first || exit.who.tgid == gone.first));
         }
     }
