@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::report::{EnergyNote, Report, SchedNote};
+use wattrace_common::{process::ExitReason, sched::WorkKey};
+
+use super::report::{ByProcess, EnergyNote, Report, SchedNote};
 use crate::{
     attribution::{
         books::{Attribution, ZoneBooks},
+        by_process::{Part, by_process},
         functional::FunctionalUnit,
         idle::{Floor, IdleOrigin},
-        ledger::{Cgroup, Entry, Ledger},
+        ledger::{Account, Cgroup, Entry, Ledger},
         reserved::IdlePolicy,
         weight::Method,
     },
@@ -22,6 +25,7 @@ use crate::{
         EnergySource, Instant, OnCpu, Place, ProcessTotals, RoleTotals, Scope, TcpDurations, TcpTotals, ZoneKey,
         ZoneKind,
         disk::{DiskUse, MachineDisks, Ownership},
+        lives::{End, Lived, ProcessId, Seen},
         process::ProcessUse,
         tcp::{OpenNow, TcpUse},
         threads::{MachineThreads, ThreadUse},
@@ -47,6 +51,7 @@ pub(crate) struct Example {
     tcp: bool,
     pub(crate) open: BTreeMap<Triplet, OpenNow>,
     processes: bool,
+    by_process: Option<(Vec<Part>, bool, u64)>,
     pub(crate) functional_unit: Option<FunctionalUnit>,
     pub(crate) floors: BTreeMap<ZoneKey, Floor>,
     pub(crate) hardware: Vec<ZoneSample>,
@@ -104,6 +109,7 @@ impl Example {
             tcp: false,
             open: BTreeMap::new(),
             processes: false,
+            by_process: None,
             functional_unit: None,
             floors: BTreeMap::from([(PACKAGE[0], floor)]),
             hardware: vec![known(platform, 100_000_000), unknown(core)],
@@ -164,6 +170,26 @@ impl Example {
         self.processes = true;
     }
 
+    /// Processes of the first two workloads: two of the first and a rest, and one of the second, which says more than that one does.
+    /// `lost` ends are missing, or, with `None`, all of them.
+    pub(crate) fn told_apart(&mut self, lost: Option<u64>) {
+        let lived = |pid, millis, comm: &[u8; 16], end| {
+            let id = ProcessId { pid, start: Nanos::from_millis(90_120) };
+            Lived { seen: Seen { id, comm: *comm, cpu: Nanos::from_millis(millis), key: WorkKey::NOBODY }, end }
+        };
+        let end = |reason, status| Some(End { reason: Some(reason), status });
+        let failed = end(ExitReason::Error, 3 << 8).filter(|_| lost.is_some());
+        let processes = [
+            ("ssh.service", lived(812, 700, b"sshd\0\0\0\0\0\0\0\0\0\0\0\0", None)),
+            ("ssh.service", lived(4_194_303, 400, b"\x1b[2J\n\xe2\x80\xaegpj \xff\0\0\0", failed)),
+            (HOSTILE, lived(7, 600, b"\0old name\0\0\0\0\0\0\0", end(ExitReason::Signal, 9))),
+        ];
+        let workload = |name: &str| entry(Kind::SystemdUnit, name, 0, 0.0).workload;
+        let processes = processes.into_iter().map(|(name, lived)| (workload(name), lived)).collect();
+        let accounts: Vec<&Account> = self.ledger.accounts().collect();
+        self.by_process = Some((by_process(&accounts, processes), lost.is_some(), lost.unwrap_or(0)));
+    }
+
     fn first_did(&mut self, done: Entry) {
         let nobody = Entry { cgroup: None, ..entry(Kind::Unattributed, "unattributed", 0, 0.0) };
         self.ledger.post(&Attribution::default(), &[done], &nobody);
@@ -200,6 +226,11 @@ impl Example {
                 lost: 3,
             },
             block: "total",
+            by_process: self.by_process.as_ref().map(|(parts, has_ended, lost)| ByProcess {
+                parts,
+                has_ended: *has_ended,
+                lost: *lost,
+            }),
         }
     }
 }
