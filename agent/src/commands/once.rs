@@ -93,6 +93,10 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
         pipeline.watch_processes();
         let ends = pipeline.sources.without_events();
         missing.extend(ends.map(|why| format!("processes that end within the interval are not told apart: {why}")));
+        let unprivileged = !rustix::process::geteuid().is_root();
+        let hidden =
+            "joules of single processes show what other users compute, so only root is told them: CPU time is shown";
+        missing.extend(unprivileged.then(|| hidden.to_owned()));
     }
     missing.iter().try_for_each(|note| writeln!(progress, "{note}"))?;
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
@@ -101,7 +105,10 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     let (closed, told) = match request.by {
         By::Workload => (pipeline.finish(), None),
         By::Process => {
-            let (closed, told) = pipeline.finish_by_process();
+            let (closed, mut told) = pipeline.finish_by_process();
+            if !rustix::process::geteuid().is_root() {
+                told.hide_energy();
+            }
             (closed, Some(told))
         }
     };

@@ -44,6 +44,15 @@ pub struct ToldApart {
     pub unreadable: u64,
 }
 
+impl ToldApart {
+    /// Without joules, for who may not see what single processes cost.
+    pub fn hide_energy(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.energy.clear());
+        self.parts.sort_by_key(|part| std::cmp::Reverse(part.cpu));
+        self.parts.retain(|part| part.cpu.0 > 0);
+    }
+}
+
 /// What is kept while an interval goes on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watched {

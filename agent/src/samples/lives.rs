@@ -98,29 +98,33 @@ impl Lives {
     /// What each process used between two instants, where `after` were there at the later one. Both ends of an interval are
     /// looked at a little later than they are: what was made after its end, or was gone before its beginning, is not in it.
     pub fn close(self, after: &[Seen], [from, to]: [Instant; 2]) -> Vec<Lived> {
-        let mut lived = BTreeMap::new();
+        let mut there = BTreeMap::new();
         for seen in after.iter().filter(|seen| seen.id.start <= to.boottime) {
             let latest = Nanos(seen.id.start.0.saturating_add(self.tick.0));
             if let Some(base) = self.base(seen.id, [seen.id.start, latest], from) {
                 let cpu = seen.cpu.saturating_sub(base);
-                lived.insert(seen.id, Lived { seen: Seen { cpu, ..*seen }, end: None });
+                there.insert(seen.id, Lived { seen: Seen { cpu, ..*seen }, end: None });
             }
         }
+        // By their exact start: an id may be given again within a tick.
+        let mut gone = BTreeMap::new();
         for exit in self.ends.iter().filter(|exit| exit.head.at >= from.monotonic.0) {
             let start = Nanos(exit.who.start);
             let id = ProcessId { pid: exit.who.tgid, start: self.floor(start) };
             // It outlived the interval, if only by the time it takes to look at all processes.
-            let was_there = exit.head.at > to.monotonic.0 && lived.contains_key(&id);
+            let was_there = exit.head.at > to.monotonic.0 && there.contains_key(&id);
             if was_there || start > to.boottime {
                 continue;
             }
             if let Some(base) = self.base(id, [start, start], from) {
                 let cpu = Nanos(exit.cpu).saturating_sub(base);
                 let seen = Seen { id, comm: exit.who.comm, cpu, key: work_key(ActorKey(exit.head.key), &exit.who) };
-                lived.insert(id, Lived { seen, end: Some(End::of(exit)) });
+                // Else it was there because nobody has waited for it.
+                there.remove(&id);
+                gone.insert((id.pid, start), Lived { seen, end: Some(End::of(exit)) });
             }
         }
-        lived.into_values().collect()
+        there.into_values().chain(gone.into_values()).collect()
     }
 
     /// The beginning of the clock tick in which an instant lies.

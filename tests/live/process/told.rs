@@ -9,7 +9,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wattrace_tests::{patience, run::Measuring};
+use wattrace_tests::{
+    patience,
+    run::{Measuring, Unprivileged},
+};
 
 use super::lives::{Ended, Lives};
 use crate::support::{Cgroup, Load, live, until};
@@ -137,6 +140,46 @@ fn assert_closes(lines: &[Value]) {
     assert_eq!(sum("process"), sum("workload"));
     let zones = lines[0]["zones"].as_array().unwrap();
     assert_eq!(zones.iter().map(|zone| whole(&zone["active_j"], 1e6)).sum::<i64>(), sum("process"));
+}
+
+#[test]
+fn an_id_that_is_given_again_is_told_twice() {
+    live!();
+    let cgroup = Cgroup::new();
+    let mut load = waiting(&cgroup, &["reuse"]);
+    let before = cgroup.cpu();
+    let mut children = Vec::new();
+    let lines = measured(|| {
+        load.go();
+        children.extend(load.ended());
+        load.end();
+    });
+    let (parts, whole) = lines_of(&lines, &cgroup);
+    let [first, again] = children.as_slice() else { panic!("{children:?}") };
+    assert_eq!(first.pid, again.pid);
+    let mut ended: Vec<_> = parts.iter().filter(|line| line["pid"] == first.pid).collect();
+    ended.sort_by_key(|line| line["exit"]["code"].as_u64());
+    let [one, other] = ended.as_slice() else { panic!("{parts:#?}") };
+    assert_eq!((&one["exit"]["code"], &other["exit"]["code"]), (&json!(0), &json!(3)));
+    assert_eq!((&one["exit"]["reason"], &other["exit"]["reason"]), (&json!("normal"), &json!("error")));
+    assert!(nanos(one) >= 2_000_000, "it spun for so long: {one}");
+    assert_adds_up(&parts, whole, cgroup.cpu() - before);
+}
+
+#[test]
+fn without_rights_processes_have_no_joules_and_that_is_said() {
+    live!();
+    let mut once = Unprivileged::new().unwrap();
+    let output = once.command.args(["once", "--by", "process", "--json", "--interval", "10s"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}");
+    assert!(output.status.success() && said.contains("so only root is told them"), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let processes: Vec<_> = lines.iter().filter(|line| line["type"] == "process").collect();
+    // This one waits; the program itself ran.
+    assert!(processes.iter().any(|line| line["name"] == "wattrace" && nanos(line) > 0), "{processes:#?}");
+    assert!(processes.iter().all(|line| line["energy_j"] == json!({})), "{processes:#?}");
 }
 
 /// What it used before is told of its cgroup alone.

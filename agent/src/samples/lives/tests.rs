@@ -1,5 +1,7 @@
 //! Who is told with how much, in an interval from 100 s to 110 s; boot time is 1,000 s ahead.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use wattrace_common::events::Head;
 
@@ -44,7 +46,8 @@ fn end(pid: u32, (born, died): (i64, i64), cpu: u64) -> Event {
 fn told(before: &[Seen], ends: Vec<Event>, after: &[Seen]) -> Vec<(u32, u64, bool)> {
     let mut lives = Lives::begin(TICK, before.iter().map(|seen| (seen.id, seen.cpu)));
     lives.take(ends);
-    let lived = lives.close(after, [at(100), at(110)]);
+    let mut lived = lives.close(after, [at(100), at(110)]);
+    lived.sort_by_key(|lived| lived.seen.id);
     lived.iter().map(|lived| (lived.seen.id.pid, lived.seen.cpu.0, lived.end.is_some())).collect()
 }
 
@@ -62,6 +65,11 @@ fn an_id_that_is_given_again_is_another_process() {
     let ends = vec![end(7, (-5_000, 1_000), 1_010), end(7, (1_500, 1_600), 20)];
     let after = [seen(7, 2_000, 3)];
     assert_eq!(told(&before, ends, &after), [(7, 10, true), (7, 20, true), (7, 3, false)]);
+    // Within one tick.
+    assert_eq!(
+        told(&[], vec![end(7, (1_501, 1_503), 20), end(7, (1_504, 1_506), 30)], &[]),
+        [(7, 20, true), (7, 30, true)]
+    );
     // The one before is gone without a word: what is there now is not its.
     assert_eq!(told(&before, Vec::new(), &[seen(7, 2_000, 5_000)]), [(7, 5_000, false)]);
 }
@@ -143,7 +151,9 @@ proptest! {
         lives.take(ends.iter().map(|(pid, born, died, cpu)| end(*pid, (born - 10_000, died - 10_000), *cpu)).collect());
         let after: Vec<Seen> = after.iter().map(seen).collect();
         let lived = lives.close(&after, [at(100), at(110)]);
-        let ids: std::collections::BTreeSet<ProcessId> = lived.iter().map(|lived| lived.seen.id).collect();
-        prop_assert_eq!(ids.len(), lived.len());
+        let ended = lived.iter().filter(|lived| lived.end.is_some()).count();
+        prop_assert!(ended <= ends.len());
+        let there = || lived.iter().filter(|lived| lived.end.is_none()).map(|lived| lived.seen.id);
+        prop_assert_eq!(there().collect::<BTreeSet<_>>().len(), there().count());
     }
 }
