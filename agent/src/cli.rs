@@ -65,8 +65,8 @@ struct Once {
     /// Write JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Whom to tell apart.
-    #[arg(long, value_enum, default_value_t)]
+    /// Who is told: workload, or process, with those that are gone by the end and estimated joules.
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     by: once::By,
     /// Workloads, or processes, to show before the rest is summed up.
     #[arg(long, default_value_t = 20)]
