@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use wattrace_common::{process::ExitReason, sched::WorkKey};
-
 use super::report::{ByProcess, EnergyNote, Report, SchedNote};
 use crate::{
     attribution::{
         books::{Attribution, ZoneBooks},
-        by_process::{Part, by_process},
+        by_process::Part,
         functional::FunctionalUnit,
         idle::{Floor, IdleOrigin},
-        ledger::{Account, Cgroup, Entry, Ledger},
+        ledger::{Cgroup, Entry, Ledger},
         reserved::IdlePolicy,
         weight::Method,
     },
@@ -25,7 +23,6 @@ use crate::{
         EnergySource, Instant, OnCpu, Place, ProcessTotals, RoleTotals, Scope, TcpDurations, TcpTotals, ZoneKey,
         ZoneKind,
         disk::{DiskUse, MachineDisks, Ownership},
-        lives::{End, Lived, ProcessId, Seen},
         process::ProcessUse,
         tcp::{OpenNow, TcpUse},
         threads::{MachineThreads, ThreadUse},
@@ -34,6 +31,8 @@ use crate::{
     },
     units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
+
+mod told;
 
 /// A name that tries to clear the screen and to turn the line around.
 pub(crate) const HOSTILE: &str = "evil\u{1b}[2J\n\u{9b}1A\u{202e}gpj";
@@ -168,26 +167,6 @@ impl Example {
             ProcessTotals { forks: 1_500, execs: 1_234, exits: [1_200, 0, 3, 0], short_lived: 1_100, exited_cpu };
         self.first_did(Entry { processes: Some(ProcessUse { totals }), ..first() });
         self.processes = true;
-    }
-
-    /// Processes of the first two workloads: two of the first and a rest, and one of the second, which says more than that one does.
-    /// `lost` ends are missing, or, with `None`, all of them.
-    pub(crate) fn told_apart(&mut self, lost: Option<u64>) {
-        let lived = |pid, millis, comm: &[u8; 16], end| {
-            let id = ProcessId { pid, start: Nanos::from_millis(90_120) };
-            Lived { seen: Seen { id, comm: *comm, cpu: Nanos::from_millis(millis), key: WorkKey::NOBODY }, end }
-        };
-        let end = |reason, status| Some(End { reason: Some(reason), status });
-        let failed = end(ExitReason::Error, 3 << 8).filter(|_| lost.is_some());
-        let processes = [
-            ("ssh.service", lived(812, 700, b"sshd\0\0\0\0\0\0\0\0\0\0\0\0", None)),
-            ("ssh.service", lived(4_194_303, 400, b"\x1b[2J\n\xe2\x80\xaegpj \xff\0\0\0", failed)),
-            (HOSTILE, lived(7, 600, b"\0old name\0\0\0\0\0\0\0", end(ExitReason::Signal, 9))),
-        ];
-        let workload = |name: &str| entry(Kind::SystemdUnit, name, 0, 0.0).workload;
-        let processes = processes.into_iter().map(|(name, lived)| (workload(name), lived)).collect();
-        let accounts: Vec<&Account> = self.ledger.accounts().collect();
-        self.by_process = Some((by_process(&accounts, processes), lost.is_some(), lost.unwrap_or(0)));
     }
 
     fn first_did(&mut self, done: Entry) {

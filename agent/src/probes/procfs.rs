@@ -49,7 +49,7 @@ pub fn threads(root: &Path) -> Result<u64, FileError> {
 
 /// Whether `<root>/proc` is the kernel's, and not made up.
 pub fn is_real(root: &Path) -> bool {
-    rustix::fs::statfs(&root.join("proc")).is_ok_and(|found| found.f_type == libc::PROC_SUPER_MAGIC)
+    rustix::fs::statfs(root.join("proc")).is_ok_and(|found| found.f_type == libc::PROC_SUPER_MAGIC)
 }
 
 /// Pids of all processes that `<root>/proc` shows.

@@ -3,11 +3,13 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use wattrace_tests::{
     patience,
@@ -48,15 +50,20 @@ fn microjoules(line: &Value) -> i64 {
     line["energy_j"].as_object().unwrap().values().map(|joules| whole(joules, 1e6)).sum()
 }
 
-/// `once` that measures while `meanwhile` goes on, at a power that every machine has.
+/// `once` with a power model that every machine has; its configuration is in the folder.
+fn once(folder: &Path, seconds: u64) -> Command {
+    let config = folder.join("wattrace.toml");
+    fs::write(&config, "[energy]\nsource = \"model\"\nidle_watts = 20\nmax_watts = 90\n").unwrap();
+    let mut once = Command::new(wattrace_tests::program());
+    once.args(["once", "--by", "process", "--interval", &format!("{seconds}s"), "--config"]).arg(config);
+    once.stdout(Stdio::piped()).stderr(Stdio::piped());
+    once
+}
+
+/// What it tells of what went on `meanwhile`.
 fn measured(meanwhile: impl FnOnce()) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("wattrace.toml");
-    fs::write(&config, "[energy]\nsource = \"model\"\nidle_watts = 20\nmax_watts = 90\n").unwrap();
-    let interval = format!("{}s", patience(10).as_secs());
-    let mut once = Command::new(wattrace_tests::program());
-    once.args(["once", "--by", "process", "--interval", &interval, "--config"]).arg(&config);
-    let once = Measuring::start(once.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+    let once = Measuring::start(&mut once(folder.path(), patience(10).as_secs())).unwrap();
     meanwhile();
     once.lines().unwrap()
 }
@@ -102,7 +109,9 @@ fn each_process_has_what_it_used_and_the_parts_are_the_workload() {
         line
     };
     assert_eq!(children.len(), 51);
-    children.iter().for_each(|child| assert_ended(one(child.pid), child));
+    for child in &children {
+        assert_ended(one(child.pid), child);
+    }
     for load in loads {
         assert_eq!((&one(load)["state"], &one(load)["name"]), (&json!("ended"), &json!("lives")));
     }
@@ -164,6 +173,42 @@ fn an_id_that_is_given_again_is_told_twice() {
     assert_eq!((&one["exit"]["reason"], &other["exit"]["reason"]), (&json!("normal"), &json!("error")));
     assert!(nanos(one) >= 2_000_000, "it spun for so long: {one}");
     assert_adds_up(&parts, whole, cgroup.cpu() - before);
+}
+
+/// It is held up while more processes end than the ring has room for.
+#[test]
+fn ends_that_are_lost_are_said_and_the_sums_hold() {
+    const COUNT: usize = 6_500;
+
+    live!();
+    let cgroup = Cgroup::new();
+    let mut storm = waiting(&cgroup, &["storm", &COUNT.to_string()]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut once = once(folder.path(), 1).arg("--json").spawn().unwrap();
+    let mut said = BufReader::new(once.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("measuring for")), "it measures");
+    kill_process(Pid::from_child(&once), Signal::STOP).unwrap();
+    until("it stands still", || file(once.id(), "stat").contains(") T "));
+    storm.go();
+    storm.ended();
+    storm.end();
+    kill_process(Pid::from_child(&once), Signal::CONT).unwrap();
+    let output = once.wait_with_output().unwrap();
+    let lines: Vec<Value> =
+        serde_json::Deserializer::from_slice(&output.stdout).into_iter().map(Result::unwrap).collect();
+    let said: Vec<String> = said.collect();
+    let lost = lines[0]["processes"]["lost"].as_u64().unwrap();
+    let expected = format!("{lost} processes that ended are not told apart: their ends were lost (ring_full)");
+    assert!(said.contains(&expected), "{said:?}");
+    let (parts, whole) = lines_of(&lines, &cgroup);
+    let told = parts.iter().filter(|line| line["name"] == "true").count();
+    println!("{told} of {COUNT} told, {lost} lost of all");
+    assert!(told > 0 && told < COUNT && told as u64 + lost >= COUNT as u64);
+    let rest = parts.iter().find(|line| line["state"] == "not_told_apart").unwrap();
+    assert!(nanos(rest) > 0);
+    assert_eq!(parts.iter().map(|line| nanos(line)).sum::<i64>(), nanos(whole));
+    assert_eq!(parts.iter().map(|line| microjoules(line)).sum::<i64>(), microjoules(whole));
+    assert_closes(&lines);
 }
 
 #[test]

@@ -46,9 +46,9 @@ fn end(pid: u32, (born, died): (i64, i64), cpu: u64) -> Event {
 fn told(before: &[Seen], ends: Vec<Event>, after: &[Seen]) -> Vec<(u32, u64, bool)> {
     let mut lives = Lives::begin(TICK, before.iter().map(|seen| (seen.id, seen.cpu)));
     lives.take(ends);
-    let mut lived = lives.close(after, [at(100), at(110)]);
-    lived.sort_by_key(|lived| lived.seen.id);
-    lived.iter().map(|lived| (lived.seen.id.pid, lived.seen.cpu.0, lived.end.is_some())).collect()
+    let mut all = lives.close(after, [at(100), at(110)]);
+    all.sort_by_key(|lived| lived.seen.id);
+    all.iter().map(|lived| (lived.seen.id.pid, lived.seen.cpu.0, lived.end.is_some())).collect()
 }
 
 #[test]
@@ -111,10 +111,10 @@ fn who_nobody_waited_for_has_ended() {
     let [before, after] = [seen(1, -5_000, 100), seen(1, -5_000, 120)];
     let mut lives = Lives::begin(TICK, [(before.id, before.cpu)]);
     lives.take(vec![end(1, (-5_000, 9_000), 125)]);
-    let lived = lives.close(&[after], [at(100), at(110)]);
-    let [lived] = lived.as_slice() else { panic!("{lived:?}") };
-    assert_eq!(lived.end, Some(End { reason: Some(ExitReason::Error), status: 3 << 8 }));
-    assert_eq!((lived.seen.cpu, lived.seen.comm, lived.seen.key), (Nanos(25), [b'e'; 16], WorkKey::cgroup(CGROUP)));
+    let all = lives.close(&[after], [at(100), at(110)]);
+    let [one] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(one.end, Some(End { reason: Some(ExitReason::Error), status: 3 << 8 }));
+    assert_eq!((one.seen.cpu, one.seen.comm, one.seen.key), (Nanos(25), [b'e'; 16], WorkKey::cgroup(CGROUP)));
 }
 
 #[test]
@@ -150,10 +150,10 @@ proptest! {
         let mut lives = Lives::begin(Nanos(tick), before.iter().map(seen).map(|seen| (seen.id, seen.cpu)));
         lives.take(ends.iter().map(|(pid, born, died, cpu)| end(*pid, (born - 10_000, died - 10_000), *cpu)).collect());
         let after: Vec<Seen> = after.iter().map(seen).collect();
-        let lived = lives.close(&after, [at(100), at(110)]);
-        let ended = lived.iter().filter(|lived| lived.end.is_some()).count();
+        let all = lives.close(&after, [at(100), at(110)]);
+        let ended = all.iter().filter(|lived| lived.end.is_some()).count();
         prop_assert!(ended <= ends.len());
-        let there = || lived.iter().filter(|lived| lived.end.is_none()).map(|lived| lived.seen.id);
+        let there = || all.iter().filter(|lived| lived.end.is_none()).map(|lived| lived.seen.id);
         prop_assert_eq!(there().collect::<BTreeSet<_>>().len(), there().count());
     }
 }
