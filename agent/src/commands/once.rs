@@ -21,7 +21,7 @@ use crate::{
         sources::{self, Sched, Sources, SourcesError},
         state,
     },
-    probes::bpf::EventPlan,
+    probes::{bpf::EventPlan, process},
     units::Nanos,
 };
 
@@ -88,17 +88,11 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     let floors = state::peek_floors(&options.config.agent.state_dir);
     let mut pipeline = Pipeline::start_with(&request.root, &options, floors.as_ref())?;
     let started = sources::monotonic();
-    let mut missing = notes(&pipeline);
     if request.by == By::Process {
         pipeline.watch_processes();
-        let ends = pipeline.sources.without_events();
-        missing.extend(ends.map(|why| format!("processes that end within the interval are not told apart: {why}")));
-        let unprivileged = !rustix::process::geteuid().is_root();
-        let hidden =
-            "joules of single processes show what other users compute, so only root is told them: CPU time is shown";
-        missing.extend(unprivileged.then(|| hidden.to_owned()));
     }
-    missing.iter().try_for_each(|note| writeln!(progress, "{note}"))?;
+    let apart = if request.by == By::Process { not_told_apart(&pipeline) } else { Vec::new() };
+    notes(&pipeline).iter().chain(&apart).try_for_each(|note| writeln!(progress, "{note}"))?;
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
@@ -213,6 +207,24 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         block: pipeline.sources.block_level().name(),
         by_process: None,
     }
+}
+
+/// What is known before of processes that are not told apart, or not with everything, in sentences.
+fn not_told_apart(pipeline: &Pipeline) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = pipeline.sources.without_events() {
+        notes.push(format!("processes that end within the interval are not told apart: {why}"));
+    }
+    if !process::in_initial_pid_namespace(&pipeline.sources.root) {
+        notes.push("processes of other pid namespaces are not told apart: give --root at which the host is visible and the host's pid namespace".to_owned());
+    }
+    if !rustix::process::geteuid().is_root() {
+        notes.push(
+            "joules of single processes show what other users compute, so only root is told them: CPU time is shown"
+                .to_owned(),
+        );
+    }
+    notes
 }
 
 fn by_process(told: &ToldApart) -> ByProcess<'_> {
