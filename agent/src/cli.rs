@@ -29,7 +29,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed (doctor: degraded), 2 wro
 enum Command {
     /// Measure one interval: joules, grams and CPU seconds of everything that ran.
     #[command(
-        after_help = "Examples:\n  wattrace once\n  wattrace once --interval 30s --location FR\n  wattrace once --json | jq 'select(.type==\"workload\")'"
+        after_help = "Examples:\n  wattrace once\n  wattrace once --interval 30s --location FR\n  wattrace once --by process --interval 1m\n  wattrace once --json | jq 'select(.type==\"workload\")'"
     )]
     Once(Once),
     /// Measure for ever: send over OTLP, serve Prometheus, or show the top workloads each minute.
@@ -65,7 +65,10 @@ struct Once {
     /// Write JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Workloads to show before the rest is summed up.
+    /// Who is told: workload, or process, with those that are gone by the end and estimated joules.
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    by: once::By,
+    /// Workloads, or processes, to show before the rest is summed up.
     #[arg(long, default_value_t = 20)]
     rows: usize,
     /// Show connections and programs of each workload, too, in lines longer than 100 characters.
@@ -224,9 +227,9 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 impl From<Once> for once::Request {
     fn from(args: Once) -> Self {
-        let Once { interval, json, rows, wide, root, config, location, no_bpf } = args;
+        let Once { interval, json, by, rows, wide, root, config, location, no_bpf } = args;
         let width = if wide { Width::Wide } else { Width::Narrow };
-        Self { interval, json, rows, width, root, config, location, no_bpf }
+        Self { interval, json, rows, width, root, config, location, no_bpf, by }
     }
 }
 

@@ -6,3 +6,4 @@ mod exits;
 mod lives;
 mod owners;
 mod probe;
+mod told;

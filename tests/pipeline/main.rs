@@ -14,5 +14,6 @@ mod meters;
 mod once;
 mod otlp_faults;
 mod powercap;
+mod processes;
 mod robust;
 mod table;

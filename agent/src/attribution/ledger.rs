@@ -231,6 +231,11 @@ impl Ledger {
         self.accounts.values()
     }
 
+    /// One workload's totals.
+    pub fn account_of(&self, id: &Triplet) -> Option<&Account> {
+        self.accounts.get(id)
+    }
+
     /// Every zone's totals, by key.
     pub fn zones(&self) -> impl Iterator<Item = &ZoneAccount> {
         self.zones.values()

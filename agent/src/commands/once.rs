@@ -11,16 +11,17 @@ use crate::{
     config::{self, ConfigError, Flags, SHORTEST_UNPRIVILEGED, Variables},
     outputs::{
         console, json,
-        report::{EnergyNote, Report, SchedNote},
+        report::{ByProcess, EnergyNote, Report, SchedNote},
     },
     pipeline::{
-        Interval, Options, Pipeline, StartError,
+        Interval, Options, Pipeline, StartError, ToldApart,
         files::{Files, Processes},
         meter::Meter,
         open::OpenConnections,
         sources::{self, Sched, Sources, SourcesError},
         state,
     },
+    probes::{bpf::EventPlan, process},
     units::Nanos,
 };
 
@@ -46,6 +47,18 @@ pub struct Request {
     pub location: Option<String>,
     /// Leave the kernel programs out.
     pub no_bpf: bool,
+    /// Who is told apart.
+    pub by: By,
+}
+
+/// Who is told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    /// Workloads: units, containers, sessions, names of programs that are in none
+    #[default]
+    Workload,
+    /// Each process of them, those that are gone by the end included; their joules are estimated
+    Process,
 }
 
 /// Why nothing could be shown.
@@ -75,13 +88,28 @@ pub fn run(request: &Request, out: &mut impl Write, progress: &mut impl Write) -
     let floors = state::peek_floors(&options.config.agent.state_dir);
     let mut pipeline = Pipeline::start_with(&request.root, &options, floors.as_ref())?;
     let started = sources::monotonic();
-    notes(&pipeline).iter().try_for_each(|note| writeln!(progress, "{note}"))?;
+    if request.by == By::Process {
+        pipeline.watch_processes();
+    }
+    let apart = if request.by == By::Process { not_told_apart(&pipeline) } else { Vec::new() };
+    notes(&pipeline).iter().chain(&apart).try_for_each(|note| writeln!(progress, "{note}"))?;
     writeln!(progress, "measuring for {} …", humantime::format_duration(interval))?;
     progress.flush()?;
     pipeline.run_until(started + Nanos::from(interval))?;
-    let closed = pipeline.finish();
-    pipeline.take_remarks().iter().try_for_each(|remark| writeln!(progress, "{remark}"))?;
-    let report = report(&pipeline, &closed, &pipeline.ledger);
+    let (closed, told) = match request.by {
+        By::Workload => (pipeline.finish(), None),
+        By::Process => {
+            let (closed, mut told) = pipeline.finish_by_process();
+            if !rustix::process::geteuid().is_root() {
+                told.hide_energy();
+            }
+            (closed, Some(told))
+        }
+    };
+    let missing = told.iter().flat_map(shortcomings);
+    pipeline.take_remarks().into_iter().chain(missing).try_for_each(|remark| writeln!(progress, "{remark}"))?;
+    let mut report = report(&pipeline, &closed, &pipeline.ledger);
+    report.by_process = told.as_ref().map(by_process);
     if request.json {
         json::write(&report, out)?;
     } else {
@@ -94,7 +122,8 @@ fn options(request: &Request) -> Result<Options, ConfigError> {
     let flags = Flags { location: request.location.clone(), ..Flags::default() };
     // The variables are about exports, and `once` exports nothing.
     let config = config::load(request.config.as_deref(), &Variables::new(), &flags)?.config;
-    Ok(Options { config, kernel_programs: !request.no_bpf, ..Options::default() })
+    let events = EventPlan { exit: request.by == By::Process, ..EventPlan::default() };
+    Ok(Options { config, kernel_programs: !request.no_bpf, events })
 }
 
 fn interval(asked: Option<Duration>) -> Result<Duration, OnceError> {
@@ -176,7 +205,48 @@ pub(super) fn report<'a>(pipeline: &'a Pipeline, interval: &'a Interval, ledger:
         energy: energy_note(pipeline),
         sched: sched_note(pipeline),
         block: pipeline.sources.block_level().name(),
+        by_process: None,
     }
+}
+
+/// What is known before of processes that are not told apart, or not with everything, in sentences.
+fn not_told_apart(pipeline: &Pipeline) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = pipeline.sources.without_events() {
+        notes.push(format!("processes that end within the interval are not told apart: {why}"));
+    }
+    if !process::in_initial_pid_namespace(&pipeline.sources.root) {
+        notes.push("processes of other pid namespaces are not told apart: give --root at which the host is visible and the host's pid namespace".to_owned());
+    }
+    if !rustix::process::geteuid().is_root() {
+        notes.push(
+            "joules of single processes show what other users compute, so only root is told them: CPU time is shown"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+fn by_process(told: &ToldApart) -> ByProcess<'_> {
+    let lost = told.lost_ends.iter().map(|(_, count)| count).sum();
+    ByProcess { parts: &told.parts, has_ended: told.without_ends.is_none(), lost }
+}
+
+/// Which processes are not told apart, and why, in sentences.
+fn shortcomings(told: &ToldApart) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (reason, count) in &told.lost_ends {
+        notes.push(format!("{count} processes that ended are not told apart: their ends were lost ({reason})"));
+    }
+    if told.homeless > 0 {
+        let count = told.homeless;
+        notes.push(format!("{count} processes are not told apart: their control groups cannot be told from here"));
+    }
+    if told.unreadable > 0 {
+        notes
+            .push(format!("processes could not be read from /proc {} times: they are not told apart", told.unreadable));
+    }
+    notes
 }
 
 fn energy_note(pipeline: &Pipeline) -> EnergyNote {

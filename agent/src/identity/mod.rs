@@ -8,6 +8,7 @@ pub use path::{
     Job, NAME_MAX, Outer, PATH_MAX, PathIdentity, PathKind, Qos, Rule, Runtime, bounded, proc_path, unified_path,
 };
 pub use registry::{Counts, DEAD_FOR, KNOWN_MAX, Living, Registry, Resolved};
+pub use workload::process_name;
 
 use serde::{Deserialize, Serialize};
 

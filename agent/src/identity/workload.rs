@@ -15,6 +15,13 @@ const SHORT_ID: usize = 12;
 /// For a process without a name of its own.
 const UNNAMED: &str = "(unnamed)";
 
+/// The name of a process as it may be shown, from its `comm` as the kernel has it: up to its NUL.
+pub fn process_name(comm: &[u8; 16]) -> String {
+    let used = comm.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = text::name(&String::from_utf8_lossy(used));
+    if name.is_empty() { UNNAMED.to_owned() } else { name }
+}
+
 impl Workload {
     /// Who is charged for what tasks of the cgroup `path` use.
     ///
@@ -64,9 +71,7 @@ impl Workload {
 
     /// Processes of the root cgroup by the name of their executable, `comm` as the kernel has it: up to its NUL.
     pub fn process(host_id: &str, comm: &[u8; 16]) -> Self {
-        let used = comm.split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = text::name(&String::from_utf8_lossy(used));
-        let name = if name.is_empty() { UNNAMED.to_owned() } else { name };
+        let name = process_name(comm);
         let instance = format!("{host_id}/{name}");
         named(Kind::Process, "process", name, instance)
     }

@@ -10,6 +10,7 @@ use crate::{
     units::{Joules, Microjoules, Nanos},
 };
 
+mod processes;
 mod work;
 
 #[cfg(test)]
@@ -24,9 +25,13 @@ pub enum Width {
     Wide,
 }
 
-/// The whole table, `rows` workloads of it; `or` says how else the rest can be had, ` or --json`.
+/// The whole table, `rows` workloads or processes of it; `or` says how else the rest can be had, ` or --json`.
 pub fn table(report: &Report<'_>, rows: usize, or: &str, width: Width) -> String {
-    [heading(report), workloads(report, rows, or, width), books(report), notes(report)].concat()
+    let rows = match report.by_process {
+        Some(told) => processes::rows(report, told, rows, or),
+        None => workloads(report, rows, or, width),
+    };
+    [heading(report), rows, books(report), notes(report)].concat()
 }
 
 fn heading(report: &Report<'_>) -> String {
@@ -239,6 +244,7 @@ fn notes(report: &Report<'_>) -> String {
     lines.extend(work::connections(report));
     lines.extend(work::processes(report));
     lines.extend(unit(report));
+    lines.extend(processes::method(report));
     if report.sched.lost > 0 {
         let list: Vec<String> = report.sched.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!("lost    {}\n", list.join(", ")));

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::report::{EnergyNote, Report, SchedNote};
+use super::report::{ByProcess, EnergyNote, Report, SchedNote};
 use crate::{
     attribution::{
         books::{Attribution, ZoneBooks},
+        by_process::Part,
         functional::FunctionalUnit,
         idle::{Floor, IdleOrigin},
         ledger::{Cgroup, Entry, Ledger},
@@ -31,6 +32,8 @@ use crate::{
     units::{Grams, MicroCpus, Microjoules, Nanos, Watts},
 };
 
+mod told;
+
 /// A name that tries to clear the screen and to turn the line around.
 pub(crate) const HOSTILE: &str = "evil\u{1b}[2J\n\u{9b}1A\u{202e}gpj";
 
@@ -47,6 +50,7 @@ pub(crate) struct Example {
     tcp: bool,
     pub(crate) open: BTreeMap<Triplet, OpenNow>,
     processes: bool,
+    by_process: Option<(Vec<Part>, bool, u64)>,
     pub(crate) functional_unit: Option<FunctionalUnit>,
     pub(crate) floors: BTreeMap<ZoneKey, Floor>,
     pub(crate) hardware: Vec<ZoneSample>,
@@ -104,6 +108,7 @@ impl Example {
             tcp: false,
             open: BTreeMap::new(),
             processes: false,
+            by_process: None,
             functional_unit: None,
             floors: BTreeMap::from([(PACKAGE[0], floor)]),
             hardware: vec![known(platform, 100_000_000), unknown(core)],
@@ -200,6 +205,11 @@ impl Example {
                 lost: 3,
             },
             block: "total",
+            by_process: self.by_process.as_ref().map(|(parts, has_ended, lost)| ByProcess {
+                parts,
+                has_ended: *has_ended,
+                lost: *lost,
+            }),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
 mod disk;
 mod durations;
 mod process;
+mod processes;
 mod tcp;
 mod threads;
 
@@ -47,6 +48,9 @@ struct Node<'a> {
     disk: Option<disk::Node>,
     #[serde(skip_serializing_if = "Option::is_none")]
     functional_unit: Option<&'static str>,
+    /// Where processes are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<processes::Node>,
     carbon: Carbon,
     grid: Grid<'a>,
     pue: Pue,
@@ -181,10 +185,12 @@ struct Unit {
     j_per_operation: Option<f64>,
 }
 
-/// Writes the node, then every workload, largest first.
+/// Writes the node, then every workload, and every process where they are told apart; largest first.
 pub fn write(report: &Report<'_>, out: &mut impl io::Write) -> io::Result<()> {
     line(&node(report), out)?;
-    report.ranked().into_iter().try_for_each(|account| line(&workload(report, account), out))
+    report.ranked().into_iter().try_for_each(|account| line(&workload(report, account), out))?;
+    let parts = report.by_process.iter().flat_map(|told| told.parts);
+    parts.into_iter().try_for_each(|part| line(&processes::line(report, part), out))
 }
 
 fn line(value: &impl Serialize, out: &mut impl io::Write) -> io::Result<()> {
@@ -216,6 +222,7 @@ fn node<'a>(report: &'a Report<'_>) -> Node<'a> {
         threads: report.threads.map(Into::into),
         disk: disk::node(report.disks),
         functional_unit: report.functional_unit.map(FunctionalUnit::name),
+        processes: report.by_process.map(Into::into),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(report.footprint.operational.0),
             embodied_g: report.footprint.embodied.map(|grams| grams.0),
@@ -296,7 +303,6 @@ fn sched<'a>(report: &'a Report<'_>) -> Sched<'a> {
 
 fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
     let cgroup = account.cgroup.as_ref();
-    let known = |kind, energy| report.is_known(kind).then(|| joules(energy));
     Workload {
         r#type: "workload",
         kind: account.workload.kind.name(),
@@ -305,7 +311,7 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
         cgroup_id: cgroup.map(|cgroup| cgroup.id),
         cpu_s: account.cpu.seconds(),
         cpu_shared_s: (report.method != Method::CpuTime).then(|| account.shared.seconds()),
-        energy_j: account.energy.iter().map(|(kind, energy)| (ZoneKind::name(*kind), known(*kind, *energy))).collect(),
+        energy_j: by_kind(report, &account.energy),
         idle_j: account.idle.iter().map(|(kind, energy)| (ZoneKind::name(*kind), joules(*energy))).collect(),
         carbon: Carbon {
             operational_g: report.energy_known().then_some(account.operational.0),
@@ -321,6 +327,12 @@ fn workload<'a>(report: &Report<'_>, account: &'a Account) -> Workload<'a> {
             j_per_operation: report.per_operation(&[account]).map(|energy| energy.0),
         }),
     }
+}
+
+/// Where no zone of a kind told its energy, it is not known.
+fn by_kind(report: &Report<'_>, energy: &BTreeMap<ZoneKind, Microjoules>) -> BTreeMap<&'static str, Option<f64>> {
+    let known = |kind, energy| report.is_known(kind).then(|| joules(energy));
+    energy.iter().map(|(kind, energy)| (kind.name(), known(*kind, *energy))).collect()
 }
 
 fn joules(energy: Microjoules) -> f64 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     attribution::{
+        by_process::Part,
         functional::{self, FunctionalUnit},
         idle::Floor,
         ledger::{Account, Ledger, ZoneAccount},
@@ -56,6 +57,19 @@ pub struct Report<'a> {
     pub sched: SchedNote,
     /// What is counted of block I/O: `off`, `total` or `device`.
     pub block: &'static str,
+    /// Its processes; `None`: they are not to be told apart.
+    pub by_process: Option<ByProcess<'a>>,
+}
+
+/// Processes of all workloads.
+#[derive(Clone, Copy, Debug)]
+pub struct ByProcess<'a> {
+    /// Who used what, the largest first.
+    pub parts: &'a [Part],
+    /// Whether those are among them that were gone by the end.
+    pub has_ended: bool,
+    /// Of these, how many are missing all the same.
+    pub lost: u64,
 }
 
 /// Where the energy comes from, for people.

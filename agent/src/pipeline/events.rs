@@ -6,6 +6,7 @@ use std::{
 };
 
 use wattrace_common::{
+    events::ExitEvent,
     owner::OwnerKey,
     process::{Actor, ActorKey},
     sched::WorkKey,
@@ -18,7 +19,7 @@ use crate::{
         ledger::{Cgroup, Entry},
     },
     identity::{Resolved, Triplet, Workload},
-    samples::Event,
+    samples::{Event, Exec, lives::work_key},
     telemetry::events::{Happened, Price},
     units::Nanos,
 };
@@ -142,16 +143,10 @@ impl Pipeline {
 }
 
 /// The key under which the time of such a process is booked, and its name.
-fn named(key: ActorKey, event: &Event) -> (WorkKey, [u8; 16]) {
-    let who = match event {
-        Event::Exec(exec) => exec.who,
-        Event::Exit(exit) => exit.who,
-        Event::Closed(_) => return (WorkKey::NOBODY, [0; 16]),
-    };
-    match key.decode() {
-        Actor::Kernel => (WorkKey::KERNEL, [0; 16]),
-        Actor::Named => (WorkKey::process(who.tgid, who.start), who.comm),
-        Actor::Nobody | Actor::Cgroup(_) => (WorkKey::NOBODY, [0; 16]),
+const fn named(key: ActorKey, event: &Event) -> (WorkKey, [u8; 16]) {
+    match event {
+        Event::Exec(Exec { who, .. }) | Event::Exit(ExitEvent { who, .. }) => (work_key(key, who), who.comm),
+        Event::Closed(_) => (WorkKey::NOBODY, [0; 16]),
     }
 }
 

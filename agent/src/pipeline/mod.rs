@@ -44,6 +44,7 @@ mod own;
 mod owners;
 mod polls;
 mod pressure;
+mod processes;
 mod reserved;
 mod resume;
 pub mod sources;
@@ -61,6 +62,8 @@ use own::Own;
 use polls::{Metered, Polls};
 pub use pressure::Pressures;
 use pressure::Waits;
+pub use processes::ToldApart;
+use processes::Watched;
 use reserved::Reserved;
 use sources::{Glance, Sources, SourcesError};
 use stages::{Stage, Stages};
@@ -118,6 +121,8 @@ pub struct Pipeline {
     tcp: TcpTracker,
     processes: ProcessTracker,
     events: Events,
+    /// Where processes are told apart: then all events are for that.
+    watched: Option<Watched>,
     /// Whether events of processes tell their energy.
     tells_process_energy: bool,
     load: LoadTracker,
@@ -193,6 +198,7 @@ impl Pipeline {
             tcp: TcpTracker::default(),
             processes: ProcessTracker::default(),
             events: Events::default(),
+            watched: None,
             load: LoadTracker::default(),
             zones: ZoneTracker::default(),
             watch: Watch::default(),
@@ -315,7 +321,11 @@ impl Pipeline {
     fn await_changes(&mut self, span: std::time::Duration) {
         let changes = self.sources.wait(span);
         self.learn(changes);
-        self.events.take(self.sources.take_events());
+        let events = self.sources.take_events();
+        match &mut self.watched {
+            Some(watched) => watched.lives.take(events),
+            None => self.events.take(events),
+        }
     }
 
     fn take_changes(&mut self) {

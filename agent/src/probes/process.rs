@@ -1,6 +1,6 @@
 //! Processes: what the kernel must call this one (the self-test's expectation), and whether another is gone.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fmt::Display, fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::bpf::Me;
 use crate::{
@@ -28,11 +28,20 @@ pub fn expected(root: &Path, mount: Option<&Path>, root_cgroup: u64) -> Me {
 }
 
 fn own_cgroup(root: &Path, mount: Option<&Path>) -> Option<u64> {
-    let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let path = unified_path(&text)?;
     // From a private cgroup namespace the path leads elsewhere: then any cgroup will do.
+    cgroup_id_below(mount?, &unified_cgroup(root, "self")?)
+}
+
+/// The path of a process in the unified hierarchy, as this process sees it; `None`: it is gone, or there is none.
+pub fn unified_cgroup(root: &Path, pid: impl Display) -> Option<String> {
+    let bytes = fs::read(root.join(format!("proc/{pid}/cgroup"))).ok()?;
+    unified_path(&String::from_utf8_lossy(&bytes)).map(str::to_owned)
+}
+
+/// The id of the cgroup with this path below a mount; `None`: it is not there, or above what is mounted.
+pub fn cgroup_id_below(mount: &Path, path: &str) -> Option<u64> {
     let inside = path.strip_prefix('/').filter(|inside| !inside.split('/').any(|part| part == ".."))?;
-    fs::metadata(mount?.join(inside)).ok().map(|found| found.ino())
+    fs::metadata(mount.join(inside)).ok().map(|found| found.ino())
 }
 
 /// Our pid, where it is the one the kernel uses.
@@ -84,8 +93,13 @@ fn started(line: &str) -> Option<u64> {
 /// Ticks are 10 ms, the key counts about milliseconds: the same process if they can be the same moment.
 fn is_same_start(ticks: u64, start: u64) -> bool {
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
-    let from_key = start << wattrace_common::sched::START_SHIFT;
-    ticks.saturating_mul(tick).abs_diff(from_key) <= tick + (1 << wattrace_common::sched::START_SHIFT)
+    is_same_moment(Nanos(start << wattrace_common::sched::START_SHIFT), Nanos(ticks.saturating_mul(tick)))
+}
+
+/// Whether a start as a key knows it, and one in whole clock ticks, can be the same.
+pub fn is_same_moment(from_key: Nanos, from_ticks: Nanos) -> bool {
+    let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second();
+    from_ticks.0.abs_diff(from_key.0) <= tick + (1 << wattrace_common::sched::START_SHIFT)
 }
 
 /// What this process itself used so far.

@@ -47,6 +47,11 @@ pub fn threads(root: &Path) -> Result<u64, FileError> {
     file::parse(&root.join("proc/loadavg"), parse::threads)
 }
 
+/// Whether `<root>/proc` is the kernel's, and not made up.
+pub fn is_real(root: &Path) -> bool {
+    rustix::fs::statfs(root.join("proc")).is_ok_and(|found| found.f_type == libc::PROC_SUPER_MAGIC)
+}
+
 /// Pids of all processes that `<root>/proc` shows.
 pub fn pids(root: &Path) -> Result<Vec<u32>, FileError> {
     let path = root.join("proc");
@@ -132,5 +137,6 @@ mod tests {
         assert!(pids(root).expect("pids").contains(&me));
         let me = process(root, me, user_hz()).expect("readable").expect("alive");
         assert!(!me.is_kernel && me.comm[0] != 0);
+        assert!(is_real(root) && !is_real(tempfile::tempdir().expect("a directory").path()));
     }
 }

@@ -6,6 +6,7 @@ pub mod disk;
 mod durations;
 mod figures;
 pub mod files;
+pub mod lives;
 pub mod load;
 pub mod machine;
 mod on_cpu;
