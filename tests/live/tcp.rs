@@ -2,4 +2,6 @@
 
 mod counts;
 mod events;
+mod link;
+mod networks;
 mod probe;

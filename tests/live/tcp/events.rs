@@ -2,19 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use wattrace::probes::bpf::EventPlan;
 use wattrace_common::{
-    events::ClosedEvent,
     loss::Reason,
     tcp::{Family, Role},
 };
 
-use super::probe::{Pair, Probe, closed};
-use crate::support::{live, until};
+use super::probe::{CLOSED, Pair, Probe, closed};
+use crate::support::live;
 
-/// A window of the kernel is a little more than a second.
-const RATE: u32 = 107;
-const CLOSED: EventPlan = EventPlan { exec: false, args: false, exit: false, closed: true, rate: Some(RATE) };
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
 fn address(of: [u8; 16]) -> [u8; 4] {
@@ -32,13 +27,7 @@ fn a_connection_is_told_with_what_it_was() {
     pair.exchange("a", 1_111, 22);
     pair.client.must("close a");
     pair.server.must("close a");
-    let one = |probe: &mut Probe, group| -> ClosedEvent {
-        until("it is told", || !probe.events(group).is_empty());
-        let events = probe.events(group);
-        assert_eq!(events.len(), 1);
-        events[0]
-    };
-    let (client, server) = (one(&mut probe, &pair.client_group), one(&mut probe, &pair.server_group));
+    let (client, server) = (probe.event(&pair.client_group), probe.event(&pair.server_group));
     for (event, role, ports, bytes) in
         [(client, Role::Client, (port, to.port()), (1_111, 22)), (server, Role::Server, (to.port(), port), (22, 1_111))]
     {
