@@ -1,5 +1,6 @@
 //! TCP connections, against what the test did itself.
 
+mod attempts;
 mod counts;
 mod events;
 mod link;

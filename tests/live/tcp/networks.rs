@@ -19,6 +19,11 @@ impl Namespace {
         namespace
     }
 
+    /// Writes a value of `/proc/sys/net`.
+    pub fn set(&self, name: &str, value: u32) {
+        self.said(&["sh", "-c", &format!("echo {value} > /proc/sys/net/{name}")]);
+    }
+
     /// What a program says that runs in it.
     fn said(&self, program: &[&str]) -> String {
         let mut command = Command::new("nsenter");
@@ -32,6 +37,15 @@ impl Namespace {
         let said = self.said(&["ss", "-tinOH", "state", "established"]);
         assert_eq!(said.lines().count(), 1, "{said}");
         Told(said)
+    }
+
+    /// Segments that its sockets sent again, as the kernel counts them.
+    pub fn retransmits(&self) -> u64 {
+        let said = self.said(&["cat", "/proc/net/snmp"]);
+        let mut lines = said.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        let (names, figures) = (lines.next().unwrap(), lines.next().unwrap());
+        let at = names.split(' ').position(|name| name == "RetransSegs").unwrap();
+        figures.split(' ').nth(at).unwrap().parse().unwrap()
     }
 
     /// What `ip` does in it.
