@@ -1,6 +1,7 @@
 //! TCP connections, against what the test did itself.
 
 mod attempts;
+mod bcc;
 mod counts;
 mod events;
 mod link;

@@ -2,12 +2,14 @@
 //!
 //! `in=CGROUP` goes into the cgroup, says `ready`, and does what each line of standard input says; the answer is a line, too: `ok`
 //! with what there is to tell, or `error` with a number. Sockets have names.
+#![expect(clippy::disallowed_methods, reason = "it is a load, not the agent")]
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{self, BufRead, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    thread,
     time::Duration,
 };
 
@@ -88,8 +90,10 @@ impl Talk {
             ["patience", name, millis] => {
                 sockopt::set_tcp_user_timeout(self.stream(name)?, millis.parse()?)?;
             }
-            ["storm", address, count, bytes] => storm(&address.parse()?, count.parse()?, bytes.parse()?)?,
+            ["storm", address, count, bytes] => return storm(&address.parse()?, count.parse()?, bytes.parse()?),
+            ["hold", address, count, bytes] => hold(&address.parse()?, count.parse()?, bytes.parse()?)?,
             ["serve", name, count, bytes] => self.serve(name, count.parse()?, bytes.parse()?)?,
+            ["host", name, count, bytes] => self.host(name, count.parse()?, bytes.parse()?)?,
             other => bail!("no such thing: {other:?}"),
         }
         Ok(String::new())
@@ -113,17 +117,43 @@ impl Talk {
         }
         Ok(())
     }
+
+    /// The same for those that hold their connections: answers once all has come that the N-th sends, and ends after it.
+    fn host(&self, name: &str, count: usize, bytes: usize) -> Result<()> {
+        let listener = self.listeners.get(name).context("no such listener")?;
+        for number in 1..=count {
+            let (mut stream, _) = listener.accept()?;
+            stream.read_exact(&mut vec![0; number * bytes])?;
+            stream.write_all(&vec![7; bytes])?;
+            stream.read_to_end(&mut Vec::new())?;
+        }
+        Ok(())
+    }
 }
 
-/// Makes so many connections, one after the other; this side ends first in half of them.
-fn storm(address: &SocketAddr, count: u32, bytes: usize) -> Result<()> {
+/// Makes so many connections, one after the other; this side ends first in half of them. Returns their ports.
+fn storm(address: &SocketAddr, count: u32, bytes: usize) -> Result<String> {
+    let mut ports = Vec::new();
     for number in 0..count {
         let mut stream = TcpStream::connect(address)?;
+        ports.push(stream.local_addr()?.port().to_string());
         stream.write_all(&vec![7; bytes])?;
         stream.read_exact(&mut vec![0; bytes])?;
         if number % 2 == 0 {
             stream.read_to_end(&mut Vec::new())?;
         }
+    }
+    Ok(ports.join(" "))
+}
+
+/// Makes so many connections to a host, one after the other: the N-th, from 1 on, sends N times so many bytes, and holds the
+/// connection for N mod 20 milliseconds after the answer.
+fn hold(address: &SocketAddr, count: usize, bytes: usize) -> Result<()> {
+    for number in 1..=count {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(&vec![7; number * bytes])?;
+        stream.read_exact(&mut vec![0; bytes])?;
+        thread::sleep(Duration::from_millis(number as u64 % 20));
     }
     Ok(())
 }
