@@ -5,5 +5,6 @@ mod bcc;
 mod counts;
 mod events;
 mod link;
+mod mptcp;
 mod networks;
 mod probe;

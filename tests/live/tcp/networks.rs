@@ -41,11 +41,16 @@ impl Namespace {
 
     /// Segments that its sockets sent again, as the kernel counts them.
     pub fn retransmits(&self) -> u64 {
-        let said = self.said(&["cat", "/proc/net/snmp"]);
-        let mut lines = said.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        self.count("snmp", "Tcp:", "RetransSegs")
+    }
+
+    /// A count of the kernel's own, by its file in `/proc/net`, its group and its name.
+    pub fn count(&self, file: &str, group: &str, name: &str) -> u64 {
+        let said = self.said(&["cat", &format!("/proc/net/{file}")]);
+        let mut lines = said.lines().filter_map(|line| line.strip_prefix(group));
         let (names, figures) = (lines.next().unwrap(), lines.next().unwrap());
-        let at = names.split(' ').position(|name| name == "RetransSegs").unwrap();
-        figures.split(' ').nth(at).unwrap().parse().unwrap()
+        let at = names.split_whitespace().position(|found| found == name).unwrap();
+        figures.split_whitespace().nth(at).unwrap().parse().unwrap()
     }
 
     /// What `ip` does in it.

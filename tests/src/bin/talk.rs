@@ -9,6 +9,7 @@ use std::{
     fs,
     io::{self, BufRead, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     thread,
     time::Duration,
 };
@@ -16,7 +17,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt},
+    net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, listen, socket_with, sockopt},
 };
 
 #[derive(Default)]
@@ -53,11 +54,12 @@ fn say(text: &str) -> Result<()> {
 impl Talk {
     fn follow(&mut self, words: &[&str]) -> Result<String> {
         match words {
-            ["listen", name, address] => {
-                let listener = TcpListener::bind(address)?;
-                let port = listener.local_addr()?.port();
-                self.listeners.insert((*name).to_owned(), listener);
-                return Ok(port.to_string());
+            ["listen", name, address] => return self.listen(name, TcpListener::bind(address)?),
+            ["listen", name, address, "mptcp"] => {
+                let socket = mptcp()?;
+                bind(&socket, &address.parse::<SocketAddr>()?).map_err(io::Error::from)?;
+                listen(&socket, 128).map_err(io::Error::from)?;
+                return self.listen(name, socket.into());
             }
             ["accept", name, from] => {
                 let (stream, _) = self.listeners.get(*from).context("no such listener")?.accept()?;
@@ -68,6 +70,11 @@ impl Talk {
                 let port = stream.local_addr()?.port();
                 self.keep(name, stream);
                 return Ok(port.to_string());
+            }
+            ["connect", name, address, "mptcp"] => {
+                let socket = mptcp()?;
+                connect(&socket, &address.parse::<SocketAddr>()?).map_err(io::Error::from)?;
+                self.keep(name, socket.into());
             }
             ["abort", address] => abort(&address.parse()?)?,
             ["send", name, bytes] => self.stream(name)?.write_all(&vec![7; bytes.parse()?])?,
@@ -97,6 +104,12 @@ impl Talk {
             other => bail!("no such thing: {other:?}"),
         }
         Ok(String::new())
+    }
+
+    fn listen(&mut self, name: &str, listener: TcpListener) -> Result<String> {
+        let port = listener.local_addr()?.port();
+        self.listeners.insert(name.to_owned(), listener);
+        Ok(port.to_string())
     }
 
     fn keep(&mut self, name: &str, stream: TcpStream) {
@@ -156,6 +169,11 @@ fn hold(address: &SocketAddr, count: usize, bytes: usize) -> Result<()> {
         thread::sleep(Duration::from_millis(number as u64 % 20));
     }
     Ok(())
+}
+
+/// A socket of MPTCP over IPv4.
+fn mptcp() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::MPTCP))?)
 }
 
 /// Asks for a connection and gives it up at once.
