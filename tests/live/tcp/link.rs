@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use wattrace::{clock, samples::Durations, units::Nanos};
 use wattrace_common::{
-    tcp::{Role, TRIP_BUCKETS},
+    tcp::{Role, TRIP_BUCKETS, UNKNOWN},
     threads::wait_bucket,
 };
 
@@ -81,12 +81,44 @@ fn a_link_that_takes_its_time_is_in_handshakes_and_round_trips() {
     probe.assert_whole();
 }
 
+/// Only what comes with timestamps tells which of two answers it is for.
+#[test]
+fn an_answer_that_was_sent_again_is_measured_by_timestamps_or_not_at_all() {
+    live!();
+    for has_timestamps in [false, true] {
+        let Some(mut link) = Link::new("again", DELAY, &["answer"]) else { return };
+        link.server.set("ipv4/tcp_timestamps", u32::from(has_timestamps));
+        let mut pair = Pair::within(&link.server, &link.client);
+        let mut probe = Probe::with(CLOSED);
+        let to = pair.listen(Link::SERVER);
+        pair.connect("a", to);
+        assert_eq!(link.losses(), (1, 0));
+        pair.client.must("reset a");
+        let (client, server) = (probe.event(&pair.client_group), probe.event(&pair.server_group));
+        println!("timestamps {has_timestamps}: {} ns, {} ns", client.handshake, server.handshake);
+        let reading = probe.of(&pair.server_group);
+        let handshakes = &reading.durations.as_ref().unwrap().handshakes[Role::Server as usize];
+        if has_timestamps {
+            // They are in milliseconds, which are cut.
+            assert_within("the server's handshake", server.handshake, 2 * ONE_WAY - 1_000_000..=client.handshake);
+            assert_one(handshakes, server.handshake);
+        } else {
+            assert_eq!((server.handshake, handshakes.sum), (UNKNOWN, Nanos(0)));
+        }
+        let unmeasured = u64::from(!has_timestamps);
+        assert_eq!(
+            (role(&reading, Role::Server).established, role(&reading, Role::Server).unmeasured),
+            ([1, 0], unmeasured)
+        );
+    }
+}
+
 #[test]
 fn what_is_sent_again_counts_as_that_and_its_bytes_once() {
     const BYTES: u64 = 100_000;
 
     live!();
-    let Some(mut link) = Link::new("lossy", Duration::from_millis(2), &[3, 9]) else { return };
+    let Some(mut link) = Link::new("lossy", Duration::from_millis(2), &["3", "9"]) else { return };
     let mut pair = Pair::within(&link.server, &link.client);
     let mut probe = Probe::start();
     let to = pair.listen(Link::SERVER);

@@ -110,15 +110,15 @@ impl Link {
     /// Where the server is.
     pub const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
-    /// Each packet takes so long, and those with data from the client that have these numbers, from 1 on, are lost. `None`, and
-    /// says why, where the kernel has no TUN devices.
-    pub fn new(of: &str, delay: Duration, lost: &[u64]) -> Option<Self> {
+    /// Each packet takes so long. Those with data from the client that have these numbers, from 1 on, are lost, and where it says
+    /// `answer`, the server's first. `None`, and says why, where the kernel has no TUN devices.
+    pub fn new(of: &str, delay: Duration, lost: &[&str]) -> Option<Self> {
         if !has_tun() {
             return None;
         }
         let (client, server) = (Namespace::new(&format!("{of}-client")), Namespace::new(&format!("{of}-server")));
         let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
-        command.args([&client.0, &server.0, &delay.as_micros().to_string()]).args(lost.iter().map(u64::to_string));
+        command.args([&client.0, &server.0, &delay.as_micros().to_string()]).args(lost);
         let mut relay = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (orders, answers) = (relay.stdin.take().unwrap(), BufReader::new(relay.stdout.take().unwrap()));
         let mut link = Self { client, server, relay, orders, answers };

@@ -2,8 +2,9 @@
 //!
 //! `NAMESPACE NAMESPACE DELAY [LOST...]` makes a TUN device named `link` in each and says `ready`. What one sends comes out of the
 //! other DELAY microseconds later. Packets of the first namespace that carry data of TCP are numbered from 1: those of the numbers
-//! LOST are dropped. Each line of standard input is answered by how many were, and how many carried what had been sent before.
-//! It stops at IPv4, and tells of one connection alone.
+//! LOST are dropped; where `answer` is among these, so is the first answer of the second namespace to who asks for a connection.
+//! Each line of standard input is answered by how many were dropped, and how many carried data that had been sent before. It stops
+//! at IPv4, and tells of one connection alone.
 #![expect(clippy::disallowed_methods, reason = "it keeps packets waiting by the clock")]
 #![expect(unsafe_code, reason = "TUN devices are made by an ioctl, for which there is no library")]
 
@@ -33,10 +34,7 @@ fn main() -> Result<()> {
         ends: [device(first)?, device(second)?],
         delay: Duration::from_micros(delay.parse()?),
         on_the_way: VecDeque::new(),
-        losses: Losses {
-            numbers: lost.iter().map(|number| number.parse()).collect::<Result<_, _>>()?,
-            ..Losses::default()
-        },
+        losses: Losses::of(lost)?,
     };
     say("ready")?;
     while link.turn()? {}
@@ -120,7 +118,7 @@ impl Link {
         let mut bytes = vec![0; PACKET];
         let length = self.ends[from].read(&mut bytes)?;
         bytes.truncate(length);
-        if from != 0 || self.losses.passes(&bytes) {
+        if if from == 0 { self.losses.passes(&bytes) } else { self.losses.passes_back(&bytes) } {
             self.on_the_way.push_back(Packet { due: Instant::now() + self.delay, to: 1 - from, bytes });
         }
         Ok(())
@@ -143,6 +141,8 @@ impl Link {
 #[derive(Default)]
 struct Losses {
     numbers: Vec<u64>,
+    /// Whether the next answer to who asks for a connection is one of them.
+    answer: bool,
     seen: u64,
     dropped: u64,
     /// Packets that carried what another had carried before.
@@ -152,6 +152,21 @@ struct Losses {
 }
 
 impl Losses {
+    fn of(words: &[String]) -> Result<Self> {
+        let (answers, numbers): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| *word == "answer");
+        let numbers = numbers.into_iter().map(|number| number.parse()).collect::<Result<_, _>>()?;
+        Ok(Self { numbers, answer: !answers.is_empty(), ..Self::default() })
+    }
+
+    fn passes_back(&mut self, packet: &[u8]) -> bool {
+        let is_lost = self.answer && is_answer(packet);
+        if is_lost {
+            self.answer = false;
+            self.dropped += 1;
+        }
+        !is_lost
+    }
+
     fn passes(&mut self, packet: &[u8]) -> bool {
         let Some((start, end)) = data(packet) else { return true };
         let next = *self.next.get_or_insert(start);
@@ -168,19 +183,35 @@ impl Losses {
     }
 }
 
-/// Of a packet of TCP over IPv4 with data: the number of its first byte, and that of the one after its last.
-fn data(packet: &[u8]) -> Option<(u32, u32)> {
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes: &[u8; 4] = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*bytes))
+}
+
+/// A packet of TCP over IPv4, from TCP's header on.
+fn segment(packet: &[u8]) -> Option<&[u8]> {
     const TCP: u8 = 6;
 
-    let word =
-        |at: usize| packet.get(at..at + 4).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     let first = *packet.first()?;
     if first >> 4 != 4 || *packet.get(9)? != TCP {
         return None;
     }
-    let (length, header) = (word(0)? & 0xffff, u32::from(first & 15) * 4);
-    let start = word(header as usize + 4)?;
-    let header = header + (word(header as usize + 12)? >> 28) * 4;
-    let bytes = length.checked_sub(header).filter(|bytes| *bytes > 0)?;
+    packet.get(usize::from(first & 15) * 4..(word(packet, 0)? & 0xffff) as usize)
+}
+
+/// Of a packet with data: the number of its first byte, and that of the one after its last.
+fn data(packet: &[u8]) -> Option<(u32, u32)> {
+    let segment = segment(packet)?;
+    let header = (word(segment, 12)? >> 28) as usize * 4;
+    let bytes = u32::try_from(segment.len().checked_sub(header)?).ok().filter(|bytes| *bytes > 0)?;
+    let start = word(segment, 4)?;
     Some((start, start.wrapping_add(bytes)))
+}
+
+/// Whether it is SYN and ACK.
+fn is_answer(packet: &[u8]) -> bool {
+    const SYN_AND_ACK: u32 = 0x12;
+
+    let flags = segment(packet).and_then(|segment| word(segment, 12)).map(|word| word >> 16);
+    flags.is_some_and(|flags| flags & SYN_AND_ACK == SYN_AND_ACK)
 }
