@@ -64,8 +64,9 @@ fn tcplife_says_the_same_of_each_connection() {
     assert_eq!(bytes(&probe.until_closed(&pair.client_group, COUNT)), (all, BYTES * COUNT));
     assert_eq!(bytes(&probe.until_closed(&pair.server_group, COUNT)), (BYTES * COUNT, all));
     let stolen = steal() - stolen;
-    let theirs = lives(&tool.end(), to.port());
     let ours = [probe.events(&pair.client_group), probe.events(&pair.server_group)].concat();
+    probe.assert_whole();
+    let theirs = lives(&tool.end(), to.port());
     assert_eq!((theirs.len() as u64, ours.len() as u64), (2 * COUNT, 2 * COUNT));
     let mut farthest: f64 = 0.0;
     for event in &ours {
