@@ -218,6 +218,11 @@ pub struct Birth {
     pub reserved: u32,
 }
 
+impl Birth {
+    /// Of a connection whose start was not seen.
+    pub const UNSEEN: Self = Self { asked: 0, established: 0, handshake: UNKNOWN, role: NO_ROLE, reserved: 0 };
+}
+
 /// A duration that is not known.
 pub const UNKNOWN: u64 = u64::MAX;
 

@@ -4,7 +4,7 @@ use wattrace_common::{
     events::{ClosedEvent, EventKind, Head, Limiter},
     loss::Program,
     owner::OwnerKey,
-    tcp::{Birth, Family, NO_ROLE, UNKNOWN},
+    tcp::{Birth, Family, UNKNOWN},
 };
 
 use crate::{
@@ -22,9 +22,9 @@ pub struct Closed {
     pub error: u32,
 }
 
-/// Sends the event of a connection, if it may be sent. `birth` is `None` of one that is older than the programs.
+/// Sends the event of a connection, if it may be sent.
 #[inline(always)]
-pub fn tell(closed: &Closed, birth: Option<&Birth>, carried: &Carried, limiter: *mut Limiter, cpu: u32) {
+pub fn tell(closed: &Closed, birth: &Birth, carried: &Carried, limiter: *mut Limiter, cpu: u32) {
     if !may_send(limiter, closed.now, cpu, Program::TcpState) {
         return;
     }
@@ -32,14 +32,14 @@ pub fn tell(closed: &Closed, birth: Option<&Birth>, carried: &Carried, limiter: 
     let (local, peer) = addresses(sock, closed.family);
     let event = ClosedEvent {
         head: Head { kind: EventKind::Closed as u32, reserved: 0, at: closed.now, key: closed.owner.0 },
-        established: birth.map_or(0, |birth| birth.established),
-        handshake: birth.map_or(UNKNOWN, |birth| birth.handshake),
+        established: birth.established,
+        handshake: birth.handshake,
         sent: carried.sent,
         received: carried.received,
         rtt: if carried.trip == UNKNOWN { 0 } else { carried.trip },
         retransmits: carried.retransmits,
         error: closed.error,
-        role: birth.map_or(NO_ROLE, |birth| birth.role),
+        role: birth.role,
         family: closed.family as u32,
         local_port: u16::from_be(carried.port),
         peer_port: u16::from_be(sock.read(&SOCK_PEER_PORT)),

@@ -144,28 +144,39 @@ impl Change {
         if self.from == CLOSE || self.from == LISTEN || self.from >= NEW_SYN_RECV {
             return;
         }
-        let key = self.sock.word();
-        // SAFETY: a copy; who has the socket has its entry alone.
-        let birth = unsafe { TCP_SOCKETS.get(key) }.copied();
-        if birth.is_some() {
-            let _ = TCP_SOCKETS.remove(key);
-        }
+        let birth = self.forgotten();
         let owner = owner_of(self.sock);
         let (Some(sums), row) = work_of(self.cpu, owner) else { return };
         let error: u32 = self.sock.read(&SOCK_ERR);
-        match birth {
-            Some(birth) if birth.established != 0 => self.closed(&birth, owner, sums, row, error),
-            birth if self.from == SYN_SENT || self.from == SYN_RECV => {
-                self.failed(birth.is_some() || self.from == SYN_SENT, sums, error);
-            }
-            // Also one that was seen to be asked for, and not to be established.
-            _ => self.unobserved(owner, sums, row, error),
+        if birth.established == 0 && (self.from == SYN_SENT || self.from == SYN_RECV) {
+            return self.failed(birth.asked != 0 || self.from == SYN_SENT, sums, error);
         }
+        let carried = Carried::by(self.sock);
+        if birth.established != 0 {
+            self.closed(&birth, sums, row, error);
+            carried.count(sums);
+        } else {
+            self.unobserved(&carried, sums);
+        }
+        carried.count_trip(sums, row);
+        self.tell(&birth, owner, &carried, row, error);
+    }
+
+    /// What is known of it, which is kept no longer. Without its being established nothing is: its start was not seen.
+    ///
+    /// Every word is written, whichever way: kernels before 6.4 refuse to read what one of them leaves out.
+    #[inline(always)]
+    fn forgotten(&self) -> Birth {
+        let key = self.sock.word();
+        // SAFETY: a copy; who has the socket has its entry alone.
+        let Some(birth) = (unsafe { TCP_SOCKETS.get(key) }).copied() else { return Birth::UNSEEN };
+        let _ = TCP_SOCKETS.remove(key);
+        if birth.established != 0 { birth } else { Birth { asked: birth.asked, ..Birth::UNSEEN } }
     }
 
     /// It had been established.
     #[inline(always)]
-    fn closed(&self, birth: &Birth, owner: OwnerKey, sums: *mut TcpSums, row: Option<*mut TcpRow>, error: u32) {
+    fn closed(&self, birth: &Birth, sums: *mut TcpSums, row: Option<*mut TcpRow>, error: u32) {
         let of_role = role_of(sums, birth.role);
         let lifespan = if birth.established > self.now { 0 } else { self.now - birth.established };
         // SAFETY: inside the sums.
@@ -176,9 +187,6 @@ impl Change {
         if error != 0 {
             count_failure(of_role, Phase::Established, error);
         }
-        let carried = Carried::by(self.sock);
-        carried.count(sums);
-        carried.count_trip(sums, row);
         if let Some(row) = row {
             // SAFETY: inside the row.
             unsafe {
@@ -189,21 +197,17 @@ impl Change {
                 )
             };
         }
-        self.tell(Some(birth), owner, &carried, row, error);
     }
 
-    /// It is older than the programs, or there was no room for it.
+    /// It is older than the programs, or there was no room for it, or it was not seen to be established.
     #[inline(always)]
-    fn unobserved(&self, owner: OwnerKey, sums: *mut TcpSums, row: Option<*mut TcpRow>, error: u32) {
+    fn unobserved(&self, carried: &Carried, sums: *mut TcpSums) {
         // SAFETY: inside the sums.
         unsafe { step(addr_of_mut!((*sums).unobserved)) };
-        let carried = Carried::by(self.sock);
         // How much of it is older can be told in the agent's own network alone.
         if OWN_NETWORK.load() != 0 && network_of(self.sock) == OWN_NETWORK.load() as u32 {
             carried.count(sums);
         }
-        carried.count_trip(sums, row);
-        self.tell(None, owner, &carried, row, error);
     }
 
     /// It was never established.
@@ -225,7 +229,7 @@ impl Change {
     }
 
     #[inline(always)]
-    fn tell(&self, birth: Option<&Birth>, owner: OwnerKey, carried: &Carried, row: Option<*mut TcpRow>, error: u32) {
+    fn tell(&self, birth: &Birth, owner: OwnerKey, carried: &Carried, row: Option<*mut TcpRow>, error: u32) {
         if SEND_CLOSED.load() == 0 {
             return;
         }

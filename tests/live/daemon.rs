@@ -15,3 +15,4 @@ mod restart;
 mod scrapers;
 mod service;
 mod signals;
+mod soak;

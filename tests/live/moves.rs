@@ -18,8 +18,8 @@ use crate::support::*;
 const STAYS: u32 = 40;
 const STAY: &str = "100";
 
-/// Goes on until the load is done, closing an interval about every 100 ms; returns what it says it used in each home.
-fn watch(pipeline: &mut Pipeline, load: &mut Load) -> [Duration; 2] {
+/// Goes on until the load is done, closing an interval about every 100 ms; returns what it says it used at first, and in each home.
+fn watch(pipeline: &mut Pipeline, load: &mut Load) -> [Duration; 3] {
     let mut last = BTreeMap::new();
     while load.child.try_wait().unwrap().is_none() {
         run_for(pipeline, Duration::from_millis(100));
@@ -47,6 +47,8 @@ fn roam(homes: [&Path; 2], file: &str, words: &[&str]) -> Load {
 struct Watched {
     pipeline: Pipeline,
     interval: Interval,
+    /// Where it was at first.
+    before: Duration,
     truth: [Duration; 2],
     stolen: Nanos,
 }
@@ -56,11 +58,11 @@ fn watched(mut load: Load) -> Watched {
     let mut pipeline = pipeline();
     let stolen = steal();
     load.go();
-    let truth = watch(&mut pipeline, &mut load);
+    let [before, one, other] = watch(&mut pipeline, &mut load);
     pipeline.read().unwrap();
     let interval = pipeline.close();
     let stolen = steal() - stolen;
-    Watched { pipeline, interval, truth, stolen }
+    Watched { pipeline, interval, before, truth: [one, other], stolen }
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn a_running_process_that_is_moved_back_and_forth() {
     live!();
     let homes = [Cgroup::new(), Cgroup::new()];
     let load = roam(homes.each_ref().map(|home| home.path.as_path()), "cgroup.procs", &[]);
-    let Watched { pipeline, interval, truth, stolen } = watched(load);
+    let Watched { pipeline, interval, truth, stolen, .. } = watched(load);
     for (what, (home, truth)) in ["first home", "second home"].into_iter().zip(homes.iter().zip(truth)) {
         assert_agrees(what, account(&pipeline, &home.name).cpu, truth, stolen);
     }
@@ -95,7 +97,7 @@ fn a_running_thread_that_is_moved_back_and_forth() {
     }
     let load = roam(homes.each_ref().map(PathBuf::as_path), "cgroup.threads", &["thread"]);
     parent.add(load.child.id());
-    let Watched { pipeline, interval, truth, stolen } = watched(load);
+    let Watched { pipeline, interval, truth, stolen, .. } = watched(load);
     let home = |name: &str| account(&pipeline, &format!("{}/{name}", parent.name)).cpu;
     for (name, truth) in ["one", "other"].into_iter().zip(truth) {
         assert_agrees(name, home(name), truth, stolen);
@@ -112,10 +114,10 @@ fn a_running_process_that_comes_from_the_root_cgroup_and_goes_back() {
     let home = Cgroup::new();
     let root = cgroupfs::mount(Path::new("/")).unwrap();
     let load = roam([&root, &home.path], "cgroup.procs", &[]);
-    let Watched { pipeline, interval, truth, stolen } = watched(load);
+    let Watched { pipeline, interval, before, truth, stolen } = watched(load);
     let burn = pipeline.ledger.accounts().filter(|account| account.workload.name == "burn");
     let burn: Nanos = burn.map(|account| account.cpu).sum();
-    assert_agrees("in the root cgroup", burn, truth[0], stolen);
+    assert_agrees("in the root cgroup", burn, before + truth[0], stolen);
     assert_agrees("in its own", account(&pipeline, &home.name).cpu, truth[1], stolen);
     assert_sound(&pipeline, &interval);
 }

@@ -21,7 +21,7 @@ use wattrace::{
     },
     units::Nanos,
 };
-use wattrace_tests::patience;
+use wattrace_tests::{patience, until_within};
 
 /// Whether live tests can run here; says why not.
 pub fn possible() -> bool {
@@ -192,12 +192,8 @@ pub fn machine() -> Machine {
 }
 
 /// Waits for a condition, with a deadline.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience(10);
-    while !condition() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    until_within(patience(10), what, condition);
 }
 
 pub fn pipeline() -> Pipeline {

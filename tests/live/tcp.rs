@@ -7,4 +7,4 @@ mod events;
 mod link;
 mod mptcp;
 mod networks;
-mod probe;
+pub mod probe;

@@ -8,7 +8,6 @@
     reason = "a test that cannot go on fails, and it starts peers"
 )]
 
-mod churn;
 mod collector;
 mod decoder;
 mod events;

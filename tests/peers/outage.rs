@@ -5,13 +5,18 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{
+use wattrace_tests::{
     churn::{Churn, Lived, PER_SECOND},
+    until_within,
+};
+
+use super::{
     otelcol::Collector,
-    programs::{Running, agent, can_measure, peer, until_within},
+    programs::{Running, agent, can_measure, peer},
     received::{Life, Point, each},
     states::{Kept, Watch},
 };
@@ -21,6 +26,9 @@ use super::{
 fn form() -> (usize, &'static str) {
     if wattrace_tests::is_long() { (30, "64MiB") } else { (10, "16MiB") }
 }
+
+/// What each cgroup works.
+const MILLISECONDS: &str = "4";
 
 /// The waits between retries grow to a minute.
 const LONGEST: Duration = Duration::from_secs(180);
@@ -61,7 +69,11 @@ fn nothing_is_lost_of_a_thousand_short_lives_when_the_collector_fails_in_three_w
     let mut agent = agent(&["--config", config.to_str().unwrap(), "--endpoint", &endpoint], folder.path());
     let file = folder.path().join("state/state.json");
     let watch = Watch::start(file.clone(), Kept::take);
-    let churn = Churn::start();
+    let churn = Churn::start(|| {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_burn"));
+        worker.args(["turns", MILLISECONDS]);
+        worker
+    });
     churn.wait(2 * PER_SECOND);
     let (mut running, killed) = fail(&collector, running, &churn, &State(file));
     let lived = churn.end();

@@ -164,16 +164,7 @@ impl Drop for Workload {
 
 /// Waits for a condition, a minute at most.
 pub(super) fn until(what: &str, condition: impl FnMut() -> bool) {
-    until_within(Duration::from_secs(60), what, condition);
-}
-
-/// Waits for a condition that takes its time.
-pub(super) fn until_within(most: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + most;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        pause();
-    }
+    wattrace_tests::until_within(Duration::from_secs(60), what, condition);
 }
 
 fn pause() {

@@ -1,8 +1,14 @@
 //! What the whole-program tests share.
 #![expect(clippy::panic, reason = "a test without its program fails")]
 
-use std::{path::PathBuf, process::Command, sync::OnceLock, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
+pub mod churn;
 pub mod held;
 pub mod machine_root;
 pub mod powercap_tree;
@@ -30,6 +36,19 @@ pub fn is_long() -> bool {
 pub fn patience(seconds: u64) -> Duration {
     let factor = std::env::var("WATTRACE_SLOW").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
     Duration::from_secs(seconds.saturating_mul(factor))
+}
+
+/// Waits until a condition holds, so long at most.
+///
+/// # Panics
+/// When it does not hold by then.
+#[expect(clippy::disallowed_methods, reason = "this is a test's helper, not the agent")]
+pub fn until_within(most: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < most, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// A plain `cargo test` does not build the program of another package.

@@ -140,6 +140,11 @@ impl Receiver {
         self.shared.requests().clone()
     }
 
+    /// Those since the last call; they are not kept any longer.
+    pub fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.shared.requests())
+    }
+
     /// Requests of which at least the head came.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::SeqCst)

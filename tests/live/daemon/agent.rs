@@ -20,7 +20,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use wattrace_tests::patience;
+use wattrace_tests::{patience, until_within};
 
 use crate::support::until;
 
@@ -136,7 +136,7 @@ impl Agent {
     }
 
     pub fn until_said(&self, text: &str) {
-        until(&format!("the agent says {text:?}"), || self.said().contains(text));
+        until_within(patience(60), &format!("the agent says {text:?}"), || self.said().contains(text));
     }
 
     pub fn pid(&self) -> u32 {

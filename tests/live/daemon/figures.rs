@@ -18,7 +18,7 @@ use super::{
 use crate::support::{Cgroup, Load, assert_agrees, live, steal};
 
 /// Sums are compared in whole microjoules.
-fn microjoules(joules: f64) -> i64 {
+pub fn microjoules(joules: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation, reason = "a few kilojoules")]
     let rounded = (joules * 1e6).round() as i64;
     rounded

@@ -70,15 +70,20 @@ pub fn cpu_time(points: &[Point], cgroup: &str) -> Option<Nanos> {
 
 /// Points with numbers that were acknowledged, in the order in which they came.
 pub fn points(receiver: &Receiver) -> Vec<Point> {
+    receiver.requests().iter().flat_map(points_of).collect()
+}
+
+/// Those of one request.
+pub fn points_of(request: &Request) -> Vec<Point> {
+    if !request.taken || request.path == "/v1/logs" {
+        return Vec::new();
+    }
+    assert_eq!(request.path, "/v1/metrics");
     let mut points = Vec::new();
-    let metrics = |request: &Request| request.taken && request.path != "/v1/logs";
-    for request in receiver.requests().into_iter().filter(metrics) {
-        assert_eq!(request.path, "/v1/metrics");
-        for resource in ExportMetricsServiceRequest::decode(&*request.body).unwrap().resource_metrics {
-            let who = attributes(&resource.resource.unwrap().attributes);
-            let metrics = resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
-            points.extend(metrics.flat_map(|metric| of_metric(&who, metric)));
-        }
+    for resource in ExportMetricsServiceRequest::decode(&*request.body).unwrap().resource_metrics {
+        let who = attributes(&resource.resource.unwrap().attributes);
+        let metrics = resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
+        points.extend(metrics.flat_map(|metric| of_metric(&who, metric)));
     }
     points
 }

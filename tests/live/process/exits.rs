@@ -166,10 +166,12 @@ fn a_process_id_that_is_given_again_is_another_process() {
     live!();
     let gone = run(EXITS, false, &["reuse"]);
     assert_eq!(gone.totals.exits, [2, 1, 0, 0]);
-    let ends: Vec<&ExitEvent> = gone.exits.iter().filter(|exit| exit.who.tgid != gone.first).collect();
+    let mut ends: Vec<&ExitEvent> = gone.exits.iter().filter(|exit| exit.who.tgid != gone.first).collect();
+    // An end is told at the last switch, which may come after another CPU has been given the number again.
+    ends.sort_by_key(|exit| exit.who.start);
     let [first, again] = ends.as_slice() else { panic!("{ends:?}") };
     assert_eq!((first.who.tgid, first.status, again.status), (again.who.tgid, 0, 3 << 8));
-    assert!(first.who.start < again.who.start);
+    assert_ne!(first.who.start, again.who.start);
 }
 
 #[test]

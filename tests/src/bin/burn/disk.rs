@@ -33,7 +33,7 @@ pub(super) fn load(file: &str, steps: &[&str]) -> Result<()> {
 }
 
 /// From the disk, not from memory: each read is waited for as I/O.
-fn read(file: &str, bytes: usize, count: usize) -> Result<()> {
+pub(super) fn read(file: &str, bytes: usize, count: usize) -> Result<()> {
     let mut file = direct(fs::OpenOptions::new().read(true), file)?;
     for_each_block(bytes, count, |at, memory| {
         file.seek(SeekFrom::Start(at))?;

@@ -2,7 +2,7 @@
 //!
 //! It says `ready` and waits for a line on standard input, so that the test can move it first; then it does what its
 //! arguments say: `spin SECONDS`, `fifo CPU SECONDS`, `duty SECONDS`, `storm COUNT MILLISECONDS`, `pingpong SECONDS`,
-//! `turns MILLISECONDS`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` and `disk.rs` have. A last argument `of=NAME` is
+//! `turns MILLISECONDS [FILE ADDRESS]`, `roam COUNT MILLISECONDS FILE FILE [thread]`, and what `offcpu.rs` and `disk.rs` have. A last argument `of=NAME` is
 //! a label: it changes nothing, and is in the command line of its children too, for tools that know a process by that alone.
 //! Before that, `class=fifo` or `class=deadline`, `pin=CPU`, `in=CGROUP` say how and where it runs before it says `ready`, and
 //! `stay` that it says `done` and waits for one more line before it ends.
@@ -22,10 +22,13 @@ use std::{
 };
 
 mod disk;
+mod mix;
 mod offcpu;
 
 use anyhow::{Context, Result, bail};
 use rustix::time::ClockId;
+
+use self::mix::Mix;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -50,7 +53,7 @@ fn main() -> Result<()> {
         ["fifo", cpu, seconds] => fifo(cpu.parse()?, seconds_of(seconds)?)?,
         ["duty", seconds] => duty(seconds_of(seconds)?),
         ["storm", count, millis] => storm(count.parse()?, millis, label)?,
-        ["turns", millis] => turns(Duration::from_millis(millis.parse()?))?,
+        ["turns", millis, mix @ ..] => turns(Duration::from_millis(millis.parse()?), mix)?,
         ["roam", count, millis, homes @ ..] => roam(count.parse()?, Duration::from_millis(millis.parse()?), homes)?,
         ["pingpong", seconds] => pingpong(seconds_of(seconds)?)?,
         ["disk", file, steps @ ..] | ["now", "disk", file, steps @ ..] => disk::load(file, steps)?,
@@ -147,10 +150,12 @@ fn storm(count: u32, millis: &str, label: Option<&str>) -> Result<()> {
 }
 
 /// Spins once for each line, and says when that is over: between them it can be moved while it sleeps.
-fn turns(span: Duration) -> Result<()> {
+fn turns(span: Duration, mix: &[&str]) -> Result<()> {
+    let mix = Mix::of(mix)?;
     for line in io::stdin().lines() {
         line?;
         spin(span);
+        mix.turn()?;
         println!("done");
         io::stdout().flush()?;
     }
@@ -158,9 +163,7 @@ fn turns(span: Duration) -> Result<()> {
 }
 
 /// Spins in one thread, while the other moves it, or the whole process, from one of two cgroups (their `cgroup.procs` or
-/// `cgroup.threads`) to the other and back; says how many nanoseconds of CPU time it used in each.
-///
-/// Until the first move it is nowhere: what was used before is in neither.
+/// `cgroup.threads`) to the other and back; says how many nanoseconds of CPU time it used before the first move, and in each.
 fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
     let (files, whole) = match homes {
         [one, other] => ([*one, *other], true),
@@ -168,6 +171,7 @@ fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
         other => bail!("burn: not two cgroups: {other:?}"),
     };
     let mut files = files.map(|file| fs::OpenOptions::new().write(true).open(file));
+    let first = cpu_time(whole);
     // Else it may be held up between a move and the look at the clock, for as long as the other thread spins.
     become_fifo(&["--reset-on-fork"])?;
     let is_over = Arc::new(AtomicBool::new(false));
@@ -182,14 +186,15 @@ fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
         }
     });
     let id = if whole { std::process::id() } else { told.recv()?.as_raw_nonzero().get().unsigned_abs() };
-    let (mut one, mut other, mut before) = (0, 0, 0);
+    let (mut at_first, mut one, mut other, mut before) = (0, 0, 0, 0);
     for turn in 0..count {
         let home = turn as usize % 2;
         let file = files.get_mut(home).and_then(|file| file.as_mut().ok()).context("opening a cgroup")?;
         file.write_all(id.to_string().as_bytes())?;
         let start = cpu_time(whole);
-        if turn > 0 {
-            *if home == 1 { &mut one } else { &mut other } += start - before;
+        match turn {
+            0 => at_first = start - first,
+            _ => *if home == 1 { &mut one } else { &mut other } += start - before,
         }
         before = start;
         std::thread::sleep(stay);
@@ -197,7 +202,7 @@ fn roam(count: u32, stay: Duration, homes: &[&str]) -> Result<()> {
     is_over.store(true, Ordering::Relaxed);
     drop(spinner.join());
     *if count % 2 == 1 { &mut one } else { &mut other } += cpu_time(whole) - before;
-    println!("{one} {other}");
+    println!("{at_first} {one} {other}");
     Ok(())
 }
 

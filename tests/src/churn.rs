@@ -3,6 +3,8 @@
 //!
 //! A few processes are handed on from cgroup to cgroup, each while it sleeps: so nothing of its work is billed to
 //! where it was before, and none has to be started.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a load that cannot go on fails its test")]
+#![expect(clippy::disallowed_methods, reason = "it makes load by the clock")]
 
 use std::{
     fs,
@@ -19,24 +21,21 @@ use std::{
 
 use wattrace::{probes::cgroupfs, units::Nanos};
 
-use super::programs::{until, until_within};
+use super::{patience, until_within};
 
 /// Cgroups that die in a second, when the machine is quick enough.
-pub(super) const PER_SECOND: usize = 50;
+pub const PER_SECOND: usize = 50;
 const WORKERS: usize = 2;
-/// What each cgroup works.
-const MILLISECONDS: &str = "4";
-
 /// A cgroup that has lived.
-pub(super) struct Lived {
+pub struct Lived {
     /// As the kernel names it.
-    pub(super) name: String,
+    pub name: String,
     /// Its `cpu.stat` when it was empty for good.
-    pub(super) cpu: Nanos,
+    pub cpu: Nanos,
 }
 
 /// The threads that make them.
-pub(super) struct Churn {
+pub struct Churn {
     end: Arc<AtomicBool>,
     died: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<Vec<Lived>>>,
@@ -44,27 +43,29 @@ pub(super) struct Churn {
 }
 
 impl Churn {
-    pub(super) fn start() -> Self {
+    /// Of each worker `command` is the program: it says `ready`, and from then on answers each line, once it has worked, with `done`.
+    pub fn start(command: impl Fn() -> Command) -> Self {
         let (end, died) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let thread = |worker| {
             let (end, died) = (Arc::clone(&end), Arc::clone(&died));
-            std::thread::spawn(move || work(worker, &end, &died))
+            let program = command();
+            std::thread::spawn(move || work(worker, program, &end, &died))
         };
         let threads = (0..WORKERS).map(thread).collect();
         Self { end, died, threads, start: Instant::now() }
     }
 
     /// Waits until so many more have died.
-    pub(super) fn wait(&self, more: usize) {
+    pub fn wait(&self, more: usize) {
         let wanted = self.died.load(Ordering::Acquire) + more;
-        until_within(Duration::from_secs(180), "cgroups are born and die", || {
+        until_within(patience(180), "cgroups are born and die", || {
             assert!(self.threads.iter().all(|thread| !thread.is_finished()), "nobody makes cgroups any more");
             self.died.load(Ordering::Acquire) >= wanted
         });
     }
 
     /// All that have lived, once the last is gone.
-    pub(super) fn end(mut self) -> Vec<Lived> {
+    pub fn end(mut self) -> Vec<Lived> {
         self.end.store(true, Ordering::Release);
         let lived: Vec<Lived> = self.threads.drain(..).flat_map(|thread| thread.join().unwrap()).collect();
         let seconds = self.start.elapsed().as_secs_f64();
@@ -82,9 +83,9 @@ impl Drop for Churn {
     }
 }
 
-fn work(worker: usize, end: &AtomicBool, died: &AtomicUsize) -> Vec<Lived> {
+fn work(worker: usize, program: Command, end: &AtomicBool, died: &AtomicUsize) -> Vec<Lived> {
     let every = Duration::from_secs(1) * u32::try_from(WORKERS).unwrap() / u32::try_from(PER_SECOND).unwrap();
-    let mut burner = Burner::start();
+    let mut burner = Burner::start(program);
     let mut home = Home::new(worker, 0);
     burner.move_to(&home);
     let mut lived = Vec::new();
@@ -121,7 +122,7 @@ impl Home {
     fn end(mut self) -> Lived {
         let stat = fs::read_to_string(self.path.join("cpu.stat")).unwrap();
         let used = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")).unwrap();
-        until("a cgroup is empty and can be removed", || fs::remove_dir(&self.path).is_ok());
+        until_within(patience(60), "a cgroup is empty and can be removed", || fs::remove_dir(&self.path).is_ok());
         Lived { name: std::mem::take(&mut self.name), cpu: Nanos(used.parse::<u64>().unwrap() * 1_000) }
     }
 }
@@ -139,9 +140,8 @@ struct Burner {
 }
 
 impl Burner {
-    fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_burn"));
-        command.args(["turns", MILLISECONDS]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut burner = Self { child, out };
