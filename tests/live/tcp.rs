@@ -6,5 +6,5 @@ mod counts;
 mod events;
 mod link;
 mod mptcp;
-mod networks;
+pub mod networks;
 pub mod probe;
