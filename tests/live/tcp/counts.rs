@@ -167,7 +167,8 @@ fn ten_thousand_connections_leave_nothing_behind() {
     const BYTES: u64 = 100;
 
     live!();
-    let mut pair = Pair::new();
+    let world = Namespace::roomy("storm");
+    let mut pair = Pair::within(&world, &world);
     let mut probe = Probe::start();
     let to = pair.listen(V4);
     pair.server.order(&format!("serve l {COUNT} {BYTES}"));

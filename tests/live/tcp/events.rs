@@ -9,7 +9,10 @@ use wattrace_common::{
     tcp::{Family, Role},
 };
 
-use super::probe::{CLOSED, Pair, Probe, bytes, closed, failures, role};
+use super::{
+    networks::Namespace,
+    probe::{CLOSED, Pair, Probe, bytes, closed, failures, role},
+};
 use crate::support::live;
 
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
@@ -54,7 +57,8 @@ fn a_flood_of_one_workload_takes_no_event_of_another() {
     live!();
     let flood: u64 = if wattrace_tests::is_long() { 50_000 } else { 5_000 };
     let mut probe = Probe::with(CLOSED);
-    let (mut loud, mut quiet) = (Pair::new(), Pair::new());
+    let world = Namespace::roomy("flood");
+    let [mut loud, mut quiet] = [(); 2].map(|()| Pair::within(&world, &world));
     let (to_loud, to_quiet) =
         (loud.listen(IpAddr::V4(Ipv4Addr::LOCALHOST)), quiet.listen(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     loud.server.order(&format!("serve l {flood} 10"));

@@ -19,6 +19,14 @@ impl Namespace {
         namespace
     }
 
+    /// One of this name where many connections may have ended lately. Where the kernel keeps no more of them it answers the other
+    /// side's last word by a reset, which is a failure.
+    pub fn roomy(of: &str) -> Self {
+        let namespace = Self::new(of);
+        namespace.set("ipv4/tcp_max_tw_buckets", 1_000_000);
+        namespace
+    }
+
     /// Writes a value of `/proc/sys/net`.
     pub fn set(&self, name: &str, value: u32) {
         self.said(&["sh", "-c", &format!("echo {value} > /proc/sys/net/{name}")]);

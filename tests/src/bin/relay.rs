@@ -118,7 +118,8 @@ impl Link {
         let mut bytes = vec![0; PACKET];
         let length = self.ends[from].read(&mut bytes)?;
         bytes.truncate(length);
-        if if from == 0 { self.losses.passes(&bytes) } else { self.losses.passes_back(&bytes) } {
+        let passes = if from == 0 { self.losses.passes(&bytes) } else { self.losses.passes_back(&bytes) };
+        if passes {
             self.on_the_way.push_back(Packet { due: Instant::now() + self.delay, to: 1 - from, bytes });
         }
         Ok(())
