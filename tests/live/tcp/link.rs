@@ -67,7 +67,7 @@ fn a_link_that_takes_its_time_is_in_handshakes_and_round_trips() {
     for (event, told, group, of) in
         [(client, &told[0], &pair.client_group, Role::Client), (server, &told[1], &pair.server_group, Role::Server)]
     {
-        assert_eq!(event.rtt / 1_000, told.rtt(), "{of:?}: {told:?}");
+        assert_eq!(Duration::from_micros(event.rtt / 1_000), told.rtt(), "{of:?}: {told:?}");
         assert!(event.rtt >= 2 * ONE_WAY, "{of:?}");
         let reading = probe.of(group);
         let durations = reading.durations.as_ref().unwrap();

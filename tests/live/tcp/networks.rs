@@ -94,9 +94,9 @@ impl Told {
     }
 
     /// The smoothed round trip, in whole microseconds.
-    pub fn rtt(&self) -> u64 {
+    pub fn rtt(&self) -> Duration {
         let millis: f64 = self.figure("rtt").unwrap().split('/').next().unwrap().parse().unwrap();
-        (millis * 1e3).round() as u64
+        Duration::from_secs_f64(millis / 1e3)
     }
 
     /// Segments that were sent again, in all.

@@ -31,7 +31,8 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [first, second, delay, lost @ ..] = args.as_slice() else { bail!("NAMESPACE NAMESPACE DELAY [LOST...]") };
     let mut link = Link {
-        ends: [device(first)?, device(second)?],
+        first: device(first)?,
+        second: device(second)?,
         delay: Duration::from_micros(delay.parse()?),
         on_the_way: VecDeque::new(),
         losses: Losses::of(lost)?,
@@ -74,13 +75,14 @@ fn device(namespace: &str) -> Result<File> {
 
 struct Packet {
     due: Instant,
-    /// Which end it comes out of.
-    to: usize,
+    /// Which end it came in at.
+    is_of_first: bool,
     bytes: Vec<u8>,
 }
 
 struct Link {
-    ends: [File; 2],
+    first: File,
+    second: File,
     delay: Duration,
     /// All wait equally long, so the first is due first.
     on_the_way: VecDeque<Packet>,
@@ -93,14 +95,13 @@ impl Link {
         let stdin = io::stdin();
         let wait = self.on_the_way.front().map(|packet| packet.due.saturating_duration_since(Instant::now()));
         let wait = wait.map(Timespec::try_from).transpose()?;
-        let [first, second] = &self.ends;
-        let mut watched =
-            [first.as_fd(), second.as_fd(), stdin.as_fd()].map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN));
+        let files = [self.first.as_fd(), self.second.as_fd(), stdin.as_fd()];
+        let mut watched = files.map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN));
         poll(&mut watched, wait.as_ref())?;
         let [first, second, asked] = watched.map(|file| !file.revents().is_empty());
-        for (from, is_ready) in [first, second].into_iter().enumerate() {
+        for (is_of_first, is_ready) in [(true, first), (false, second)] {
             if is_ready {
-                self.take(from)?;
+                self.take(is_of_first)?;
             }
         }
         self.deliver()?;
@@ -114,13 +115,14 @@ impl Link {
         Ok(true)
     }
 
-    fn take(&mut self, from: usize) -> Result<()> {
+    fn take(&mut self, is_of_first: bool) -> Result<()> {
         let mut bytes = vec![0; PACKET];
-        let length = self.ends[from].read(&mut bytes)?;
+        let end = if is_of_first { &mut self.first } else { &mut self.second };
+        let length = end.read(&mut bytes)?;
         bytes.truncate(length);
-        let passes = if from == 0 { self.losses.passes(&bytes) } else { self.losses.passes_back(&bytes) };
+        let passes = if is_of_first { self.losses.passes(&bytes) } else { self.losses.passes_back(&bytes) };
         if passes {
-            self.on_the_way.push_back(Packet { due: Instant::now() + self.delay, to: 1 - from, bytes });
+            self.on_the_way.push_back(Packet { due: Instant::now() + self.delay, is_of_first, bytes });
         }
         Ok(())
     }
@@ -128,7 +130,8 @@ impl Link {
     fn deliver(&mut self) -> Result<()> {
         while self.on_the_way.front().is_some_and(|packet| packet.due <= Instant::now()) {
             let Some(packet) = self.on_the_way.pop_front() else { break };
-            match self.ends[packet.to].write_all(&packet.bytes) {
+            let end = if packet.is_of_first { &mut self.second } else { &mut self.first };
+            match end.write_all(&packet.bytes) {
                 // The device is not up yet, or no more.
                 Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {}
                 result => result?,
@@ -173,9 +176,9 @@ impl Losses {
         let next = *self.next.get_or_insert(start);
         // Numbers wrap.
         if end.wrapping_sub(next).cast_signed() > 0 {
-            self.next = Some(end)
+            self.next = Some(end);
         } else {
-            self.again += 1
+            self.again += 1;
         }
         self.seen += 1;
         let is_lost = self.numbers.contains(&self.seen);
