@@ -6,35 +6,49 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
 };
 
 use wattrace::{
     clock,
-    probes::inet_diag::{Diag, DiagCounts, DiagError},
+    probes::{
+        cgroupfs,
+        inet_diag::{Diag, DiagCounts, DiagError},
+    },
     samples::OpenConnection,
 };
 use wattrace_common::owner::OwnerKey;
 
-use crate::support::{Cgroup, live, until};
+use crate::{
+    support::{Cgroup, live, until},
+    tcp::{self, networks::Namespace},
+};
 
 /// Connections by each family of addresses.
 const EACH: usize = 50;
 
-/// This thread's cgroup, for as long as it lives; the thread goes back when it is dropped.
-struct Inside<'a>(&'a Cgroup);
+/// The folder of this process's cgroup.
+fn home() -> PathBuf {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+    cgroupfs::mount(Path::new("/")).unwrap().join(path)
+}
 
-impl<'a> Inside<'a> {
+/// This process is in a cgroup as long as it lives; the process goes back when it is dropped.
+struct Inside(PathBuf);
+
+impl Inside {
     /// The whole process: a thread alone can go to a threaded cgroup only.
-    fn new(cgroup: &'a Cgroup) -> Self {
+    fn new(cgroup: &Cgroup) -> Self {
+        let inside = Self(home());
         cgroup.add(std::process::id());
-        Self(cgroup)
+        inside
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Inside {
     fn drop(&mut self) {
-        let root = self.0.path.parent().unwrap();
-        fs::write(root.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        fs::write(self.0.join("cgroup.procs"), std::process::id().to_string()).unwrap();
     }
 }
 
@@ -64,6 +78,17 @@ fn cookie(stream: &TcpStream) -> u64 {
     rustix::net::sockopt::socket_cookie(stream).unwrap()
 }
 
+/// `None`, and says why, where the kernel has no such list.
+fn opened() -> Option<Diag> {
+    match Diag::open(clock::monotonic) {
+        Err(DiagError::Refused(error)) if error.kind() == io::ErrorKind::NotFound => {
+            println!("SKIPPED: {}", DiagError::Refused(error));
+            None
+        }
+        diag => Some(diag.unwrap()),
+    }
+}
+
 fn read(diag: &mut Diag) -> BTreeMap<u64, OpenConnection> {
     let open = diag.read(clock::monotonic).unwrap();
     let count = open.len();
@@ -75,16 +100,11 @@ fn read(diag: &mut Diag) -> BTreeMap<u64, OpenConnection> {
 #[test]
 fn open_connections_are_told_to_the_byte_and_of_their_cgroup() {
     live!();
-    let root = OwnerKey::cgroup(fs::metadata(wattrace::probes::cgroupfs::mount("/".as_ref()).unwrap()).unwrap().ino());
+    let home = OwnerKey::cgroup(fs::metadata(home()).unwrap().ino());
     let cgroup = Cgroup::new();
     let outside = TcpListener::bind("127.0.0.1:0").unwrap();
     let older = pair(&outside, 5);
-    let mut diag = match Diag::open(clock::monotonic) {
-        Err(DiagError::Refused(error)) if error.kind() == io::ErrorKind::NotFound => {
-            return println!("SKIPPED: {}", DiagError::Refused(error));
-        }
-        diag => diag.unwrap(),
-    };
+    let Some(mut diag) = opened() else { return };
     let mut pairs = Vec::new();
     {
         let _inside = Inside::new(&cgroup);
@@ -112,9 +132,26 @@ fn open_connections_are_told_to_the_byte_and_of_their_cgroup() {
     let of_cgroup = open.values().filter(|connection| connection.owner == OwnerKey::cgroup(cgroup.id)).count();
     assert_eq!(of_cgroup, 2 * pairs.len());
     let client = &open[&cookie(&older.client)];
-    assert_eq!((client.owner, client.is_older, client.sent, client.received), (root, true, 1_005, 35));
+    assert_eq!((client.owner, client.is_older, client.sent, client.received), (home, true, 1_005, 35));
     drop(pairs);
-    until("they are gone", || read(&mut diag).values().all(|connection| connection.owner == root));
+    until("they are gone", || read(&mut diag).values().all(|open| open.owner != OwnerKey::cgroup(cgroup.id)));
     assert_eq!(diag.counts(), DiagCounts::default());
     cgroup.remove();
+}
+
+/// They are told when they end.
+#[test]
+fn connections_of_another_namespace_are_not_listed() {
+    live!();
+    let Some(mut diag) = opened() else { return };
+    let world = Namespace::new("unlisted");
+    let (mut here, mut there) = (tcp::probe::Pair::new(), tcp::probe::Pair::within(&world, &world));
+    for pair in [&mut here, &mut there] {
+        let to = pair.listen(Ipv4Addr::LOCALHOST.into());
+        pair.connect("a", to);
+    }
+    let open = read(&mut diag);
+    let listed = |group: &Cgroup| open.values().filter(|one| one.owner == OwnerKey::cgroup(group.id)).count();
+    assert_eq!((listed(&here.client_group), listed(&here.server_group)), (1, 1));
+    assert_eq!((listed(&there.client_group), listed(&there.server_group)), (0, 0));
 }

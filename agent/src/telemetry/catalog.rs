@@ -160,7 +160,7 @@ catalog! {
     WORKLOAD_TCP_DURATION = Workload Histogram "wattrace.workload.tcp.connection.duration" "s" ["wattrace.tcp.role"]
         "TCP connections of the workload that ended, by how long they were established. The kernel has room for those of some hundred workloads.";
     WORKLOAD_TCP_HANDSHAKE = Workload Histogram "wattrace.workload.tcp.handshake.duration" "s" ["wattrace.tcp.role"]
-        "TCP connections of the workload that were established, by how long that took: as client from when it asked, as server from the other side's first packet. The kernel has room for those of some hundred workloads.";
+        "TCP connections of the workload that were established, by how long that took: as client from when it asked, as server the round trip of its answer. The kernel has room for those of some hundred workloads.";
     WORKLOAD_TCP_UNMEASURED = Workload Sum "wattrace.workload.tcp.handshake.unmeasured" "{connection}" ["wattrace.tcp.role"]
         "Of tcp.connections, those of which it is not known how long the handshake took.";
     WORKLOAD_TCP_IO = Workload Sum "wattrace.workload.tcp.io" "By" ["network.io.direction"]

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wattrace::samples::TcpWorkReading;
 use wattrace_common::tcp::{Failure, Family, Phase, Role};
 
-use super::probe::{Namespace, Pair, Probe, Talker, closed, failures, role};
+use super::{
+    networks::Namespace,
+    probe::{Pair, Probe, Talker, bytes, closed, failures, role},
+};
 use crate::support::{Cgroup, live, until};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -13,11 +16,6 @@ const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 const ETIMEDOUT: i32 = 110;
 const ECONNREFUSED: i32 = 111;
-
-/// Bytes sent and received.
-fn bytes(reading: &TcpWorkReading) -> (u64, u64) {
-    (reading.totals.sent, reading.totals.received)
-}
 
 #[test]
 fn both_sides_count_what_they_sent_whoever_ends_first() {
@@ -169,7 +167,8 @@ fn ten_thousand_connections_leave_nothing_behind() {
     const BYTES: u64 = 100;
 
     live!();
-    let mut pair = Pair::new();
+    let world = Namespace::roomy("storm");
+    let mut pair = Pair::within(&world, &world);
     let mut probe = Probe::start();
     let to = pair.listen(V4);
     pair.server.order(&format!("serve l {COUNT} {BYTES}"));

@@ -2,19 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use wattrace::probes::bpf::EventPlan;
+use wattrace::samples::TcpWorkReading;
 use wattrace_common::{
     events::ClosedEvent,
     loss::Reason,
     tcp::{Family, Role},
 };
 
-use super::probe::{Pair, Probe, closed};
-use crate::support::{live, until};
+use super::{
+    networks::Namespace,
+    probe::{CLOSED, Pair, Probe, bytes, closed, failures, role},
+};
+use crate::support::live;
 
-/// A window of the kernel is a little more than a second.
-const RATE: u32 = 107;
-const CLOSED: EventPlan = EventPlan { exec: false, args: false, exit: false, closed: true, rate: Some(RATE) };
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
 fn address(of: [u8; 16]) -> [u8; 4] {
@@ -32,13 +32,7 @@ fn a_connection_is_told_with_what_it_was() {
     pair.exchange("a", 1_111, 22);
     pair.client.must("close a");
     pair.server.must("close a");
-    let one = |probe: &mut Probe, group| -> ClosedEvent {
-        until("it is told", || !probe.events(group).is_empty());
-        let events = probe.events(group);
-        assert_eq!(events.len(), 1);
-        events[0]
-    };
-    let (client, server) = (one(&mut probe, &pair.client_group), one(&mut probe, &pair.server_group));
+    let (client, server) = (probe.event(&pair.client_group), probe.event(&pair.server_group));
     for (event, role, ports, bytes) in
         [(client, Role::Client, (port, to.port()), (1_111, 22)), (server, Role::Server, (to.port(), port), (22, 1_111))]
     {
@@ -50,29 +44,45 @@ fn a_connection_is_told_with_what_it_was() {
     }
 }
 
+/// That so many connections were counted, each of which sent and received ten bytes.
+#[track_caller]
+fn assert_counted(reading: &TcpWorkReading, of: Role, count: u64) {
+    let totals = role(reading, of);
+    assert_eq!((totals.established, totals.closed, closed(reading)), ([count, 0], count, count), "{of:?}");
+    assert_eq!((bytes(reading), failures(reading, of)), ((count * 10, count * 10), vec![]), "{of:?}");
+}
+
 #[test]
 fn a_flood_of_one_workload_takes_no_event_of_another() {
     live!();
-    let flood: u64 = if std::env::var_os("WATTRACE_TEST_LONG").is_some() { 50_000 } else { 5_000 };
+    let flood: u64 = if wattrace_tests::is_long() { 50_000 } else { 5_000 };
     let mut probe = Probe::with(CLOSED);
-    let (mut loud, mut quiet) = (Pair::new(), Pair::new());
+    let world = Namespace::roomy("flood");
+    let [mut loud, mut quiet] = [(); 2].map(|()| Pair::within(&world, &world));
     let (to_loud, to_quiet) =
         (loud.listen(IpAddr::V4(Ipv4Addr::LOCALHOST)), quiet.listen(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     loud.server.order(&format!("serve l {flood} 10"));
     loud.client.order(&format!("storm {to_loud} {flood} 10"));
     quiet.server.order("serve l 100 10");
-    quiet.client.must(&format!("storm {to_quiet} 100 10"));
+    let ports = quiet.client.must(&format!("storm {to_quiet} 100 10"));
     quiet.server.result().unwrap();
     loud.client.result().unwrap();
     loud.server.result().unwrap();
-    for group in [&quiet.client_group, &quiet.server_group] {
-        assert_eq!(closed(&probe.until_closed(group, 100)), 100);
-        assert_eq!((probe.events(group).len(), probe.of(group).dropped_events), (100, 0));
+    let mut ports: Vec<u16> = ports.split(' ').map(|port| port.parse().unwrap()).collect();
+    ports.sort_unstable();
+    for (group, of) in [(&quiet.client_group, Role::Client), (&quiet.server_group, Role::Server)] {
+        let reading = probe.until_closed(group, 100);
+        assert_counted(&reading, of, 100);
+        assert_eq!(reading.dropped_events, 0);
+        let clients = |event: &ClosedEvent| if of == Role::Client { event.local_port } else { event.peer_port };
+        let mut told: Vec<u16> = probe.events(group).iter().map(clients).collect();
+        told.sort_unstable();
+        assert_eq!(told, ports, "{of:?}");
     }
     let mut held_back = 0;
-    for group in [&loud.client_group, &loud.server_group] {
+    for (group, of) in [(&loud.client_group, Role::Client), (&loud.server_group, Role::Server)] {
         let reading = probe.until_closed(group, flood);
-        assert_eq!(closed(&reading), flood);
+        assert_counted(&reading, of, flood);
         assert_eq!(probe.events(group).len() as u64 + reading.dropped_events, flood, "each is told or counted");
         assert!(reading.dropped_events > 0);
         held_back += reading.dropped_events;

@@ -22,7 +22,13 @@ use wattrace_common::{
     tcp::{PHASES, Role},
 };
 
+use super::networks::Namespace;
 use crate::support::{BTF, Cgroup, machine, until};
+
+/// A window of the kernel is a little more than a second.
+const RATE: u32 = 107;
+/// Connections are told as they end.
+pub const CLOSED: EventPlan = EventPlan { exec: false, args: false, exit: false, closed: true, rate: Some(RATE) };
 
 /// Programs of this test's own.
 pub struct Probe {
@@ -79,6 +85,14 @@ impl Probe {
         self.closed.iter().filter(|event| event.head.key == cgroup.id).copied().collect()
     }
 
+    /// The one event of a cgroup, as soon as it is there.
+    pub fn event(&mut self, cgroup: &Cgroup) -> ClosedEvent {
+        until("an event is told", || !self.events(cgroup).is_empty());
+        let events = self.events(cgroup);
+        assert_eq!(events.len(), 1);
+        events[0]
+    }
+
     pub fn release(&mut self, is_dead: impl Fn(u64) -> bool) -> usize {
         self.programs.tcp.as_mut().unwrap().release(is_dead).len()
     }
@@ -98,6 +112,11 @@ impl Probe {
 
 pub fn closed(reading: &TcpWorkReading) -> u64 {
     reading.totals.roles.iter().map(|role| role.closed).sum()
+}
+
+/// Bytes sent and received.
+pub fn bytes(reading: &TcpWorkReading) -> (u64, u64) {
+    (reading.totals.sent, reading.totals.received)
 }
 
 pub fn role(reading: &TcpWorkReading, role: Role) -> &RoleTotals {
@@ -177,34 +196,6 @@ impl Drop for Talker {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// A network namespace of this test's own, whose loopback is up.
-pub struct Namespace(pub String);
-
-impl Namespace {
-    pub fn new(of: &str) -> Self {
-        let namespace = Self(format!("wattrace-{}-{of}", std::process::id()));
-        ip(&["netns", "add", &namespace.0]);
-        namespace.run(&["link", "set", "lo", "up"]);
-        namespace
-    }
-
-    /// What `ip` does in it.
-    pub fn run(&self, args: &[&str]) {
-        ip(&[&["-n", self.0.as_str()], args].concat());
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        drop(Command::new("ip").args(["netns", "del", &self.0]).status());
-    }
-}
-
-pub fn ip(args: &[&str]) {
-    let status = Command::new("ip").args(args).status().unwrap();
-    assert!(status.success(), "ip {args:?}: {status}");
 }
 
 /// A server and a client, in cgroups of their own.

@@ -15,6 +15,18 @@ use super::{
 };
 use crate::support::{Cgroup, Load, live, until};
 
+/// What a shell says that finds no such program.
+const NOT_FOUND: i32 = 127;
+
+/// Says that a test is skipped because there is no such tool.
+fn say_missing(name: &str) {
+    if std::env::var_os("WATTRACE_VM").is_some() {
+        println!("SKIPPED: the tests' virtual machines have no bcc tools");
+    } else {
+        println!("SKIPPED: missing tool: {name}; run `cargo xtask setup`");
+    }
+}
+
 /// A tool that watches one process, or one disk, until it is ended; then it says what it saw.
 pub struct Tool(Child);
 
@@ -29,9 +41,13 @@ impl Tool {
 
     /// The same of a tool that watches a cgroup, through a file system of the kernel that it may have to mount for itself.
     pub fn of_cgroup(name: &str, cgroup: &Cgroup, programs: usize) -> Option<Self> {
+        Self::with_tracefs(name, &format!("-c {}", cgroup.path.display()), programs)
+    }
+
+    /// The same of one that takes these options.
+    pub fn with_tracefs(name: &str, options: &str, programs: usize) -> Option<Self> {
         let mut command = Command::new("unshare");
-        let path = cgroup.path.display();
-        let script = format!("mount -t tracefs none /sys/kernel/tracing; exec {name} -c {path}");
+        let script = format!("mount -t tracefs none /sys/kernel/tracing; exec {name} {options}");
         command.args(["--mount", "sh", "-c", &script]);
         Self::of(command, name, programs)
     }
@@ -39,11 +55,7 @@ impl Tool {
     fn of(mut command: Command, name: &str, programs: usize) -> Option<Self> {
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else {
-            if std::env::var_os("WATTRACE_VM").is_some() {
-                println!("SKIPPED: the tests' virtual machines have no bcc tools");
-                return None;
-            }
-            println!("SKIPPED: missing tool: {name}; run `cargo xtask setup`");
+            say_missing(name);
             return None;
         };
         let mut tool = Self(child);
@@ -61,13 +73,20 @@ impl Tool {
             ended.is_some() || attached() >= programs
         });
         if let Some(status) = ended {
-            println!("SKIPPED: {name} does not run on this kernel: {status}");
+            if status.code() == Some(NOT_FOUND) {
+                say_missing(name);
+            } else {
+                println!("SKIPPED: {name} does not run on this kernel: {status}");
+            }
             return None;
         }
         Some(tool)
     }
 
     pub fn end(mut self) -> String {
+        // What wakes it up it has taken by the time it sleeps again; what it has not taken by its end it does not tell.
+        let stat = format!("/proc/{}/stat", self.0.id());
+        until("the tool waits", || fs::read_to_string(&stat).unwrap().contains(") S "));
         kill_process(Pid::from_child(&self.0), Signal::INT).unwrap();
         let mut said = String::new();
         self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();

@@ -7,9 +7,14 @@ use anyhow::Result;
 use super::{
     kernels::{self, Flavour, Kernel},
     machine::{Boot, Machine},
+    modules,
     programs::Programs,
 };
-use crate::report::Report;
+use crate::{report::Report, shell};
+
+/// Nobody loads them when they are asked for, as on a machine with all its programs: the list of open connections, and devices
+/// whose packets a test carries.
+const MODULES: [&str; 2] = ["tcp_diag", "tun"];
 
 /// Which tests run, and how.
 pub(super) struct Choice<'a> {
@@ -28,9 +33,12 @@ pub(super) fn run(report: &mut Report, series: &[String], choice: &Choice<'_>) {
         Err(error) => return report.check("vm", || Err(error)),
     };
     let on = |kernel: Result<Kernel>| {
+        let kernel = kernel?;
+        let folder = shell::target().join("vm").join(&kernel.series).join("live");
+        let modules = modules::with_needs(&kernel, &MODULES, &folder.join("modules"))?;
         let boot = Boot {
-            kernel: &kernel?,
-            machine: &Machine::default(),
+            kernel: &kernel,
+            machine: &Machine { modules, ..Machine::default() },
             files: programs.files()?,
             command: programs.command(choice.arguments)?,
             environment: programs.environment(choice.long)?,

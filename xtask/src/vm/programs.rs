@@ -17,8 +17,8 @@ use crate::{
 /// How much longer tests wait in a guest, where everything is emulated.
 const SLOW: (&str, &str) = ("WATTRACE_SLOW", "6");
 /// Programs of others that the tests call, and busybox has not or not with the same options.
-const TOOLS: [&str; 10] =
-    ["bpftool", "chrt", "cp", "ip", "losetup", "mount", "nsenter", "setpriv", "umount", "unshare"];
+const TOOLS: [&str; 11] =
+    ["bpftool", "chrt", "cp", "ip", "losetup", "mount", "nsenter", "setpriv", "ss", "umount", "unshare"];
 
 /// Programs that were built from this checkout.
 pub struct Programs {
