@@ -3,7 +3,7 @@
 //!
 //! A few processes are handed on from cgroup to cgroup, each while it sleeps: so nothing of its work is billed to
 //! where it was before, and none has to be started.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a load that cannot go on fails its test")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a load that cannot go on fails its test")]
 #![expect(clippy::disallowed_methods, reason = "it makes load by the clock")]
 
 use std::{

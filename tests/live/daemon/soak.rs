@@ -33,15 +33,10 @@ const CONFIG: &str = "[agent]\ninterval = \"5s\"\n[probes]\nsched = \"full\"\nbl
 /// What each cgroup spins.
 const MILLISECONDS: &str = "2";
 /// Payload of its connection, each way, as the load has it.
-const BYTES: f64 = 64.0;
+const BYTES: u64 = 64;
 /// Entries of maps that others may take meanwhile: other cgroups of the machine come, too. Those of who is gone are given back
 /// where a map is half full.
 const SLACK: f64 = 256.0;
-
-#[expect(clippy::cast_precision_loss, reason = "it is small")]
-fn count(lived: &[Lived]) -> f64 {
-    lived.len() as f64
-}
 
 /// What was received, as it came: of series that have ended only their part in the sums is kept.
 #[derive(Default)]
@@ -65,12 +60,12 @@ impl Told {
         for request in receiver.take() {
             self.events += usize::from(request.path == "/v1/logs");
             for point in points_of(&request) {
-                self.point(point);
+                self.point(&point);
             }
         }
     }
 
-    fn point(&mut self, point: Point) {
+    fn point(&mut self, point: &Point) {
         // A new series begins with a zero point, which has no instant of its own.
         if point.at != point.start && point.at > self.at {
             self.assert_closed();
@@ -81,7 +76,7 @@ impl Told {
             return;
         };
         if point.is_sum {
-            self.sum(&point, value);
+            self.sum(point, value);
         } else if point.metric == "wattrace.agent.ebpf.map.usage" {
             self.usage.insert(point.attribute("wattrace.agent.map").to_owned(), value);
         }
@@ -127,6 +122,13 @@ impl Told {
             name == metric && values.iter().all(|value| has.iter().any(|found| found == value))
         };
         self.load.iter().filter(|(key, _)| of(key)).map(|(_, value)| value).sum()
+    }
+
+    /// The same of what is counted.
+    fn count_of_load(&self, metric: &str, values: &[&str]) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole numbers, all added up")]
+        let count = self.of_load(metric, values) as u64;
+        count
     }
 
     fn usage(&self) -> f64 {
@@ -229,13 +231,14 @@ impl Told {
     fn until_all_is_told(&mut self, receiver: &Receiver, lived: &[Lived]) {
         until_within(patience(60), "all is told", || {
             self.take(receiver);
-            self.of_load("wattrace.workload.process.exits", &["normal"]) >= count(lived)
+            self.count_of_load("wattrace.workload.process.exits", &["normal"]) >= lived.len() as u64
         });
     }
 
     fn assert_is_what_was_done(&self, lived: &[Lived], reads: bool) {
-        let count = count(lived);
-        let workload = |metric: &str, values: &[&str]| self.of_load(&format!("wattrace.workload.{metric}"), values);
+        let count = lived.len() as u64;
+        let workload =
+            |metric: &str, values: &[&str]| self.count_of_load(&format!("wattrace.workload.{metric}"), values);
         assert_eq!(workload("process.execs", &[]), count, "programs started");
         assert_eq!(workload("process.exits", &["normal"]), count, "programs ended");
         assert_eq!(workload("tcp.connections", &["client"]), count, "connections");
@@ -246,7 +249,7 @@ impl Told {
             assert_eq!(workload("disk.operations", &["read"]), count, "reads");
         }
         let truth: f64 = lived.iter().map(|lived| lived.cpu.seconds()).sum();
-        let cpu = workload("cpu.time", &[]);
+        let cpu = self.of_load("wattrace.workload.cpu.time", &[]);
         println!("{count} cgroups: {cpu:.4} s on the CPUs, {truth:.4} s by cpu.stat");
         assert!((cpu - truth).abs() <= truth * 0.02, "{cpu} s, by cpu.stat {truth} s");
     }
