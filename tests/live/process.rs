@@ -6,4 +6,5 @@ mod exits;
 mod lives;
 mod owners;
 mod probe;
+mod storage;
 mod told;
