@@ -17,12 +17,12 @@ fn bytes(account: &str, field: &str) -> u64 {
 
 #[test]
 fn an_end_tells_what_was_read_and_written_as_the_kernel_accounts_it() {
-    const BLOCK: u64 = 65_536;
+    const BLOCK: usize = 65_536;
 
     live!();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("blocks");
-    fs::write(&file, vec![1; 8 * BLOCK as usize]).unwrap();
+    fs::write(&file, vec![1; 8 * BLOCK]).unwrap();
     rustix::fs::fsync(fs::File::open(&file).unwrap()).unwrap();
     if !is_direct(&file) {
         return println!("SKIPPED: no file can be read past the cache here");
@@ -43,10 +43,11 @@ fn an_end_tells_what_was_read_and_written_as_the_kernel_accounts_it() {
     let Some(account) = account else {
         return assert_eq!((exit.read, exit.written), (UNKNOWN_BYTES, UNKNOWN_BYTES), "the kernel keeps no account");
     };
+    let block = BLOCK as u64;
     let [read, written] = ["read_bytes:", "write_bytes:"].map(|field| bytes(&account, field));
     println!("read {} of {read}, written {} of {written}", exit.read, exit.written);
-    assert!(read >= 8 * BLOCK && written >= 4 * BLOCK, "{account}");
+    assert!(read >= 8 * block && written >= 4 * block, "{account}");
     // To end, it may need pages of its program that were not in memory.
-    assert!((read..=read + BLOCK).contains(&exit.read), "{} of {read}", exit.read);
+    assert!((read..=read + block).contains(&exit.read), "{} of {read}", exit.read);
     assert_eq!(exit.written, written);
 }
