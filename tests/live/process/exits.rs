@@ -86,7 +86,8 @@ impl Gone {
 impl Gone {
     /// Those that were there for less than a second, by their own instants, which are on two clocks.
     fn assert_short_lives(&self) {
-        let [boot, monotonic] = [rustix::time::ClockId::Boottime, rustix::time::ClockId::Monotonic]
+        // The one that is never behind comes last.
+        let [monotonic, boot] = [rustix::time::ClockId::Monotonic, rustix::time::ClockId::Boottime]
             .map(|clock| Duration::try_from(rustix::time::clock_gettime(clock)).unwrap());
         let lived = |exit: &ExitEvent| {
             Duration::from_nanos(exit.head.at) + (boot - monotonic) - Duration::from_nanos(exit.who.start)
