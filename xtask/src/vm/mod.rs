@@ -36,7 +36,7 @@ const SHORT_KERNELS: [&str; 2] = ["5.10", "6.12"];
 const SHORT_ACCURACY_KERNELS: [&str; 2] = ["6.12", "7.3"];
 /// A full kernel is 100 MB to download.
 const SHORT_DISKS_KERNELS: [&str; 1] = ["6.12"];
-const SHORT_LIVE: [&str; 12] = [
+const SHORT_LIVE: [&str; 13] = [
     "loader::",
     "sched::two_cgroups_with_known_use",
     "sched::cgroups_that_die",
@@ -44,6 +44,7 @@ const SHORT_LIVE: [&str; 12] = [
     "binary::once_closes_its_books",
     "binary::two_capabilities_are_enough",
     "process::exits::a_process_ends_once",
+    "process::owners::a_process_that_the_kernel_ends",
     "tcp::counts::both_sides_count",
     "tcp::counts::what_was_never_established",
     "tcp::events::a_connection_is_told",
