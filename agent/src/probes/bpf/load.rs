@@ -106,7 +106,8 @@ pub struct Programs {
     pub order: Result<(), String>,
     /// Descriptors of the maps, by name: for as long as this lives.
     pub descriptors: Vec<(String, RawFd)>,
-    /// Likewise of the programs that an interrupt may start while they run, which the kernel does not do.
+    /// Likewise of the programs that an interrupt, or who takes the CPU from them, may start while they run, which the kernel does
+    /// not do.
     pub interruptible: Vec<(&'static str, RawFd)>,
     /// Whether threads were to be followed off the CPU.
     is_full_wanted: bool,
@@ -269,7 +270,15 @@ fn issues(block: &Result<BlockMaps, String>, mode: BlockMode) -> Result<(), Stri
 }
 
 /// Programs that run with interrupts on.
-const INTERRUPTIBLE: [&str; 4] = ["block_rq_complete", "block_rq_issue", "block_rq_requeue", "inet_sock_set_state"];
+const INTERRUPTIBLE: [&str; 7] = [
+    "block_rq_complete",
+    "block_rq_issue",
+    "block_rq_requeue",
+    "inet_sock_set_state",
+    "sched_process_fork",
+    "sched_process_exec",
+    "sched_process_exit",
+];
 
 /// `None` for a program that is not loaded.
 fn program_descriptor(ebpf: &Ebpf, name: &str) -> Option<RawFd> {
