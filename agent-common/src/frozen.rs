@@ -191,8 +191,6 @@ pub enum Frozen {
     TaskMm,
     /// `real_parent` of `task_struct`.
     TaskRealParent,
-    /// `sighand` of `task_struct`: none once nobody waits for it any more.
-    TaskSighand,
     /// `exit_code` of `task_struct`.
     TaskExitCode,
     /// `ioac.read_bytes` of `task_struct`.
@@ -225,6 +223,8 @@ pub enum Frozen {
     HaveProcess,
     /// 1 where the kernel keeps account of the bytes that a task reads and writes.
     HaveIoBytes,
+    /// 1 where programs may be told the task that runs as what it is.
+    HaveCurrentTask,
     /// 1 where kernel memory may be copied: the path of a program that is started.
     HaveFile,
     /// 1 where programs that are started are told.

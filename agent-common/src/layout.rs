@@ -64,8 +64,8 @@ pub const MAP_PROCESS_WORK: &str = "PROCESS_WORK";
 pub const MAP_PROCESS_ROW: &str = "PROCESS_ROW";
 /// Rows of [`MAP_PROCESS_WORK`] that are free: stack of `u32`.
 pub const MAP_PROCESS_FREE_ROWS: &str = "PROC_FREE_ROWS";
-/// Processes some of whose threads ended: hash by their id.
-pub const MAP_PROCESS_DYING: &str = "PROCESS_DYING";
+/// Processes that have, or had, more than one thread: hash of [`crate::process::ThreadGroup`] by their id.
+pub const MAP_THREAD_GROUPS: &str = "THREAD_GROUPS";
 /// Events: ring buffer of what [`crate::events`] describes.
 pub const MAP_EVENTS: &str = "EVENTS";
 /// Scratch for one of them: per-CPU array.

@@ -66,8 +66,8 @@ pub const TCP_OPEN: u32 = 32_768;
 /// Owners of processes: 384 KiB.
 pub const PROCESS_ROWS: u32 = 2_048;
 
-/// Processes with more than one thread, some of which ended.
-pub const PROCESS_DYING: u32 = 4_096;
+/// Processes that have, or had, more than one thread: 1 MiB.
+pub const THREAD_GROUPS: u32 = 8_192;
 
 /// Bytes of the ring that carries events, where any are asked for. Power of two.
 pub const EVENT_RING_BYTES: u32 = 512 * 1024;

@@ -20,7 +20,7 @@ pub enum Program {
     BlockRequeue = 6,
     /// `inet_sock_set_state`
     TcpState = 7,
-    /// `sched_process_fork`
+    /// `sched_wakeup_new`
     ProcessFork = 8,
     /// `sched_process_exec`
     ProcessExec = 9,
@@ -116,7 +116,7 @@ impl Program {
             Self::BlockIssue => "block_rq_issue",
             Self::BlockRequeue => "block_rq_requeue",
             Self::TcpState => "inet_sock_set_state",
-            Self::ProcessFork => "sched_process_fork",
+            Self::ProcessFork => "sched_wakeup_new",
             Self::ProcessExec => "sched_process_exec",
             Self::ProcessExit => "sched_process_exit",
         }

@@ -148,21 +148,16 @@ pub struct ProcessRow {
     pub reserved: [u64; 7],
 }
 
-/// A process with more than one thread, some of which ended. 80 bytes.
-///
-/// A thread on its way out is counted three times: by the kernel until somebody has waited for it, in [`Self::entered`] when it
-/// is on its way, in [`Self::left`] when it is on no CPU any more. The last one finds nobody in between.
+/// A process that has, or had, more than one thread. 72 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Dying {
+pub struct ThreadGroup {
     /// When the process was made, nanoseconds of boot time: its id may be given again.
     pub start: u64,
-    /// Threads that began to end.
-    pub entered: u64,
-    /// Threads that left their CPU for good.
-    pub left: u64,
-    /// Of them, those that somebody was still to wait for then: the first thread, and those that are traced.
-    pub unreaped: u64,
+    /// Threads that were made and did not leave their CPU for good.
+    pub there: u64,
+    /// 1 once the first thread did; then the last three fields are its.
+    pub has_first_left: u64,
     /// Nanoseconds on the CPU of threads that left.
     pub cpu: u64,
     /// Bytes they read from storage.
@@ -171,13 +166,13 @@ pub struct Dying {
     pub written: u64,
     /// Id of the parent.
     pub parent: u32,
-    /// Status of the first thread, once it began to end.
+    /// Status of the first thread.
     pub status: u32,
     /// `comm` of the first thread.
     pub comm: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Dying>() == 80);
+const _: () = assert!(size_of::<ThreadGroup>() == 72);
 const _: () = assert!(size_of::<ProcessRow>() == 192);
 
 #[cfg(test)]

@@ -55,37 +55,29 @@ pub unsafe fn store_in_order(word: *mut u64, value: u64) {
     }
 }
 
-/// What comes before it is before what comes after it, for other CPUs too. The word stays as it is.
-///
-/// # Safety
-/// `word` is of a map value.
-#[inline(always)]
-pub unsafe fn fence(word: *mut u64) {
-    // SAFETY: as the caller says, and as [`step_in_order`].
-    unsafe {
-        asm!(
-            "lock *(u64 *)({0} + {2}) += {1}",
-            in(reg) word,
-            inout(reg) 0_u64 => _,
-            const OFFSET + Frozen::InOrder as i16,
-            options(nostack)
-        );
-    }
-}
-
 /// One more, as one instruction that no other access passes.
 ///
 /// # Safety
 /// `word` is of a map value.
 #[inline(always)]
 pub unsafe fn step_in_order(word: *mut u64) {
+    // SAFETY: as the caller says.
+    unsafe { raise_in_order(word, 1) };
+}
+
+/// So many more, likewise.
+///
+/// # Safety
+/// `word` is of a map value.
+#[inline(always)]
+pub unsafe fn raise_in_order(word: *mut u64, by: u64) {
     // SAFETY: as the caller says. The target has no atomics in `core`, but this one in its first instruction set: all kernels
     // know it. Where it fetches, it leaves the old value behind.
     unsafe {
         asm!(
             "lock *(u64 *)({0} + {2}) += {1}",
             in(reg) word,
-            inout(reg) 1_u64 => _,
+            inout(reg) by => _,
             const OFFSET + Frozen::InOrder as i16,
             options(nostack)
         );

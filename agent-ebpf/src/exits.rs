@@ -1,16 +1,17 @@
-//! Processes that end: `sched_process_exit`, and the last switch of each thread.
+//! Processes that end: the last switch of each thread.
 //!
 //! What a thread ran in all is told exactly when it leaves its CPU for good, and not before: at `sched_process_exit` it still has
 //! work to do, and the sums that its process keeps are older still. So a process ends here with the last of those switches. Of
-//! a process with one thread that is the only one, and nothing is kept. Else each thread that begins to end is noted
-//! ([`Dying`]), and the last is the one that finds none left:
+//! a process with one thread that is the only one, and nothing is kept. Else there is a note of the process ([`ThreadGroup`]) from
+//! its second thread on, with how many there are: one more with each that wakes for the first time, one less with each
+//! that leaves for good.
 //!
-//! * those that live, or have not come to `sched_process_exit` yet, are among the threads that the kernel counts
-//!   (`nr_threads`); so are some that left, but those were counted when they did;
-//! * those that came there and did not leave yet are the difference of two counts.
+//! Both are told with the lock of a run queue held. That is why: elsewhere a task may take the CPU from a program, from 7.0 on,
+//! and then the kernel leaves out runs of it that others ask for. What the kernel counts itself says less: threads are no more
+//! in `nr_threads` long before they leave, and `signal->live` is 0 already when threads are still on their way, and several
+//! may see that.
 //!
-//! A thread may be stopped anywhere in between, for as long as it likes. `signal->live` says less: it is 0 already when
-//! threads are still on their way, and several may see that.
+//! Of processes that are older than the programs, `sched_process_exit` makes the note.
 
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 
@@ -22,24 +23,27 @@ use aya_ebpf::{
 use wattrace_common::{
     events::{EventKind, ExitEvent, Head, UNKNOWN_BYTES, Who},
     loss::{Program, Reason},
-    process::{ActorKey, Dying, EXIT_REASONS, ExitReason, ProcessRow, SHORT_LIFE},
+    process::{ActorKey, EXIT_REASONS, ExitReason, ProcessRow, SHORT_LIFE, ThreadGroup},
     sched::WorkKey,
 };
 
 use crate::{
-    atomic::{fence, raise, step, step_in_order},
+    atomic::{raise, raise_in_order, step},
     block::bounded,
     cost::{self, Timer},
     events::{may_send, nudge, send_quietly},
     kernel::*,
     loss,
-    maps::PROCESS_DYING,
+    maps::THREAD_GROUPS,
     process::{Owner, bytes, is_first},
+    sched::{TASK_DEAD, state_of_task},
 };
 
 /// `SIGNAL_GROUP_EXIT`
 const GROUP_EXIT: u32 = 0x4;
 const ONLY_NEW: u64 = 1;
+/// One less, where only additions are to be had.
+const LESS: u64 = u64::MAX;
 
 #[btf_tracepoint(function = "sched_process_exit")]
 pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
@@ -55,29 +59,36 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// A thread begins to end. Until it is released, the first thread of its process is not either.
+/// A thread begins to end, and is still among those that the kernel counts.
 #[inline(always)]
 fn begin(cpu: u32, task: Kptr) {
     let leader = task.follow(&TASK_GROUP_LEADER);
     let (tgid, start): (u32, u64) = (task.read(&TASK_TGID), leader.read(&TASK_START_BOOTTIME));
-    let is_first = is_first(task);
-    let Some(dying) = (match noted(tgid, start) {
-        Some(dying) => Some(dying),
-        None if is_first && is_alone(task) => None,
-        None => note(cpu, task, tgid, start),
-    }) else {
+    if noted(tgid, start).is_none()
+        && !(is_first(task) && is_alone(task))
+        && note(leader, task.follow(&TASK_SIGNAL), tgid, start).is_none()
+    {
+        loss::count(cpu, Program::ProcessExit, Reason::Full);
+    }
+}
+
+/// A thread that is not the first of its process was made.
+#[inline(always)]
+pub fn born(thread: Kptr) {
+    let leader = thread.follow(&TASK_GROUP_LEADER);
+    let (tgid, start): (u32, u64) = (thread.read(&TASK_TGID), leader.read(&TASK_START_BOOTTIME));
+    let Some(group) = noted(tgid, start) else {
+        // Where there is no room, there may be some later.
+        note(leader, thread.follow(&TASK_SIGNAL), tgid, start);
         return;
     };
-    let comm = leader.name();
-    // SAFETY: a map value. Others may write the same at the same time.
+    // SAFETY: a map value.
     unsafe {
-        write_volatile(addr_of_mut!((*dying).comm[0]), comm[0]);
-        write_volatile(addr_of_mut!((*dying).comm[1]), comm[1]);
-        write_volatile(addr_of_mut!((*dying).parent), leader.follow(&TASK_REAL_PARENT).read(&TASK_TGID));
-        if is_first {
-            write_volatile(addr_of_mut!((*dying).status), task.read(&TASK_EXIT_CODE));
+        step(addr_of_mut!((*group).there));
+        // Another has become the first: it started a program.
+        if read_volatile(addr_of!((*group).has_first_left)) == 1 && !has_left(leader) {
+            write_volatile(addr_of_mut!((*group).has_first_left), 0);
         }
-        step_in_order(addr_of_mut!((*dying).entered));
     }
 }
 
@@ -87,66 +98,60 @@ fn is_alone(task: Kptr) -> bool {
     task.follow(&TASK_SIGNAL).read::<u32, _>(&SIGNAL_NR_THREADS) <= 1
 }
 
-/// The note of a process. One of an earlier process with the same id is none.
+/// Whether a first thread, for which somebody still waits, has left its CPU for good.
 #[inline(always)]
-fn noted(tgid: u32, start: u64) -> Option<*mut Dying> {
-    let dying = PROCESS_DYING.get_ptr_mut(tgid)?;
-    // SAFETY: a map value.
-    if unsafe { read_volatile(addr_of!((*dying).start)) } == start { Some(dying) } else { None }
+fn has_left(leader: Kptr) -> bool {
+    state_of_task(leader) & TASK_DEAD != 0
 }
 
-/// Begins the note of a process, with what its threads used that ended before the programs were there.
+/// The note of a process. One of an earlier process with the same id is none.
 #[inline(always)]
-fn note(cpu: u32, task: Kptr, tgid: u32, start: u64) -> Option<*mut Dying> {
-    let signal = task.follow(&TASK_SIGNAL);
+fn noted(tgid: u32, start: u64) -> Option<*mut ThreadGroup> {
+    let group = THREAD_GROUPS.get_ptr_mut(tgid)?;
+    // SAFETY: a map value.
+    if unsafe { read_volatile(addr_of!((*group).start)) } == start { Some(group) } else { None }
+}
+
+/// Begins the note of a process, with what its threads used that ended before the programs were there; `None`: there is no room.
+#[inline(never)]
+fn note(leader: Kptr, signal: Kptr, tgid: u32, start: u64) -> Option<*mut ThreadGroup> {
     let has_bytes = HAVE_IO_BYTES.load() == 1;
-    let fresh = Dying {
+    let has_first_left = has_left(leader);
+    let fresh = ThreadGroup {
         start,
-        entered: 0,
-        left: 0,
-        unreaped: 0,
+        there: u64::from(signal.read::<u32, _>(&SIGNAL_NR_THREADS)) - u64::from(has_first_left),
+        has_first_left: u64::from(has_first_left),
         cpu: signal.read(&SIGNAL_SUM_RUNTIME),
         read: if has_bytes { signal.read(&SIGNAL_READ_BYTES) } else { 0 },
         written: if has_bytes { signal.read(&SIGNAL_WRITE_BYTES) } else { 0 },
-        parent: 0,
-        status: 0,
-        comm: [0; 2],
+        parent: leader.follow(&TASK_REAL_PARENT).read(&TASK_TGID),
+        status: leader.read(&TASK_EXIT_CODE),
+        comm: leader.name(),
     };
-    if PROCESS_DYING.insert(tgid, fresh, ONLY_NEW).is_err() && noted(tgid, start).is_none() {
+    if THREAD_GROUPS.insert(tgid, fresh, ONLY_NEW).is_err() && noted(tgid, start).is_none() {
         // There is one of an earlier process, or no room.
-        let _ = PROCESS_DYING.remove(tgid);
-        if PROCESS_DYING.insert(tgid, fresh, ONLY_NEW).is_err() {
-            loss::count(cpu, Program::ProcessExit, Reason::Full);
-        }
+        let _ = THREAD_GROUPS.remove(tgid);
+        let _ = THREAD_GROUPS.insert(tgid, fresh, ONLY_NEW);
     }
     noted(tgid, start)
-}
-
-/// A thread that was not the first started a program and is the first now: nobody waits for an earlier one any more.
-#[inline(always)]
-pub fn replaced(task: Kptr) {
-    if let Some(dying) = noted(task.read(&TASK_TGID), task.read(&TASK_START_BOOTTIME)) {
-        // SAFETY: a map value; this is the only thread.
-        unsafe { write_volatile(addr_of_mut!((*dying).unreaped), 0) };
-    }
 }
 
 /// A thread left its CPU for good; `key` is whose its last slice was.
 #[inline(never)]
 pub fn leave(cpu: u32, task: Kptr, key: WorkKey) {
     let (tgid, is_first): (u32, bool) = (task.read(&TASK_TGID), is_first(task));
-    let dying = match PROCESS_DYING.get_ptr_mut(tgid) {
+    let group = match THREAD_GROUPS.get_ptr_mut(tgid) {
         // SAFETY: a map value.
-        Some(dying) if is_first && unsafe { (*dying).start } != task.read(&TASK_START_BOOTTIME) => None,
-        dying => dying,
+        Some(group) if is_first && unsafe { (*group).start } != task.read(&TASK_START_BOOTTIME) => None,
+        group => group,
     };
-    let owner = owner_of(task, key, dying);
+    let owner = owner_of(task, key, group);
     let Some(row) = owner.row(cpu, Program::ProcessExit) else { return };
     // SAFETY: a word of a map value.
     unsafe { raise(addr_of_mut!((*row).cpu), task.read(&TASK_SUM_EXEC_RUNTIME)) };
     let mut event = NOTHING;
-    let is_end = match dying {
-        Some(dying) => leave_process(task, dying, &mut event) && PROCESS_DYING.remove(tgid).is_ok(),
+    let is_end = match group {
+        Some(group) => leave_group(task, is_first, group, &mut event) && THREAD_GROUPS.remove(tgid).is_ok(),
         None => is_first && is_alone(task) && leave_alone(task, &mut event),
     };
     if is_end {
@@ -154,17 +159,20 @@ pub fn leave(cpu: u32, task: Kptr, key: WorkKey) {
     }
 }
 
-/// Whose a thread is that left. Its first thread may be gone: the name is the one that was noted, where it was.
+/// Whose a thread is that left. Once its first thread has left, too, that may be gone: the name is the one that was noted.
 #[inline(always)]
-fn owner_of(task: Kptr, key: WorkKey, dying: Option<*mut Dying>) -> Owner {
+fn owner_of(task: Kptr, key: WorkKey, group: Option<*mut ThreadGroup>) -> Owner {
     match key {
         WorkKey::KERNEL => Owner { key: ActorKey::KERNEL, comm: [0; 2] },
         key if key.is_special() => Owner { key: ActorKey::NOBODY, comm: [0; 2] },
         key if key.0 >> 63 == 0 => Owner { key: ActorKey::cgroup(key.0), comm: [0; 2] },
-        _ => match dying {
+        _ => match group {
             // SAFETY: a map value.
-            Some(dying) => Owner::named(unsafe { [(*dying).comm[0], (*dying).comm[1]] }),
-            None => Owner::named(task.follow(&TASK_GROUP_LEADER).name()),
+            Some(group) if !is_first(task) && unsafe { read_volatile(addr_of!((*group).has_first_left)) } == 1 => {
+                // SAFETY: likewise.
+                Owner::named(unsafe { [(*group).comm[0], (*group).comm[1]] })
+            }
+            _ => Owner::named(task.follow(&TASK_GROUP_LEADER).name()),
         },
     }
 }
@@ -195,55 +203,67 @@ fn leave_alone(task: Kptr, event: &mut ExitEvent) -> bool {
 
 /// Adds what a thread used to the note of its process; whether none is left. Several may find that at once.
 #[inline(always)]
-fn leave_process(task: Kptr, dying: *mut Dying, event: &mut ExitEvent) -> bool {
+fn leave_group(task: Kptr, is_first: bool, group: *mut ThreadGroup, event: &mut ExitEvent) -> bool {
     // SAFETY: a map value.
     unsafe {
-        raise(addr_of_mut!((*dying).cpu), task.read(&TASK_SUM_EXEC_RUNTIME));
+        raise(addr_of_mut!((*group).cpu), task.read(&TASK_SUM_EXEC_RUNTIME));
         if HAVE_IO_BYTES.load() == 1 {
-            raise(addr_of_mut!((*dying).read), task.read(&TASK_READ_BYTES));
-            raise(addr_of_mut!((*dying).written), task.read(&TASK_WRITE_BYTES));
+            raise(addr_of_mut!((*group).read), task.read(&TASK_READ_BYTES));
+            raise(addr_of_mut!((*group).written), task.read(&TASK_WRITE_BYTES));
         }
-        if task.follow(&TASK_SIGHAND).word() != 0 {
-            step(addr_of_mut!((*dying).unreaped));
+        if is_first {
+            note_first(task, group);
         }
-        step_in_order(addr_of_mut!((*dying).left));
-        if !is_empty(task, dying) {
+        raise_in_order(addr_of_mut!((*group).there), LESS);
+        if !is_empty(task, group) {
             return false;
         }
-        event.who.start = read_volatile(addr_of!((*dying).start));
-        event.who.parent = read_volatile(addr_of!((*dying).parent));
-        event.who.comm = bytes([read_volatile(addr_of!((*dying).comm[0])), read_volatile(addr_of!((*dying).comm[1]))]);
-        event.cpu = read_volatile(addr_of!((*dying).cpu));
-        event.read = read_volatile(addr_of!((*dying).read));
-        event.written = read_volatile(addr_of!((*dying).written));
-        event.status = read_volatile(addr_of!((*dying).status));
+        event.who.start = read_volatile(addr_of!((*group).start));
+        event.who.parent = read_volatile(addr_of!((*group).parent));
+        event.who.comm = bytes([read_volatile(addr_of!((*group).comm[0])), read_volatile(addr_of!((*group).comm[1]))]);
+        event.cpu = read_volatile(addr_of!((*group).cpu));
+        event.read = read_volatile(addr_of!((*group).read));
+        event.written = read_volatile(addr_of!((*group).written));
+        event.status = read_volatile(addr_of!((*group).status));
     }
     true
 }
 
-/// Whether no thread of a process is left. In this order: one that came to `sched_process_exit` after the first look is in
-/// the first figure, one that came before it in the last.
+/// Notes what the first thread alone knows, whichever thread is the last.
 ///
 /// # Safety
-/// `dying` is a map value.
+/// `group` is a map value.
 #[inline(always)]
-unsafe fn is_empty(task: Kptr, dying: *mut Dying) -> bool {
-    let signal = task.follow(&TASK_SIGNAL);
+unsafe fn note_first(task: Kptr, group: *mut ThreadGroup) {
+    let comm = task.name();
     // SAFETY: as the caller says.
     unsafe {
-        let left = addr_of_mut!((*dying).left);
-        let counted = u64::from(signal.read::<u32, _>(&SIGNAL_NR_THREADS));
-        fence(left);
-        // The former alone would do, were it not for threads that a tracer has waited for since they left.
-        if counted > read_volatile(addr_of!((*dying).unreaped)) || signal.read::<u32, _>(&SIGNAL_LIVE) != 0 {
+        write_volatile(addr_of_mut!((*group).comm[0]), comm[0]);
+        write_volatile(addr_of_mut!((*group).comm[1]), comm[1]);
+        write_volatile(addr_of_mut!((*group).parent), task.follow(&TASK_REAL_PARENT).read(&TASK_TGID));
+        write_volatile(addr_of_mut!((*group).status), task.read(&TASK_EXIT_CODE));
+        write_volatile(addr_of_mut!((*group).has_first_left), 1);
+    }
+}
+
+/// Whether no thread of a process is left.
+///
+/// # Safety
+/// `group` is a map value.
+#[inline(always)]
+unsafe fn is_empty(task: Kptr, group: *mut ThreadGroup) -> bool {
+    // SAFETY: as the caller says.
+    unsafe {
+        let there = addr_of_mut!((*group).there);
+        if read_volatile(there) as i64 > 0 {
             return false;
         }
-        let gone = read_volatile(left);
-        fence(left);
-        // More left than came: the first of them came before the programs were there.
-        let is_empty = gone >= read_volatile(addr_of!((*dying).entered));
-        fence(left);
-        is_empty
+        let live: u32 = task.follow(&TASK_SIGNAL).read(&SIGNAL_LIVE);
+        if live != 0 {
+            // Some that left had not been counted: they were on their way out when the programs came.
+            write_volatile(there, u64::from(live));
+        }
+        live == 0
     }
 }
 

@@ -16,12 +16,12 @@ use wattrace_common::{
     events::ExecEvent,
     limits::{
         BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, CGROUP_RING_BYTES, EVENT_RING_BYTES,
-        HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING as DYING, PROCESS_ROWS, TCP_MORE,
-        TCP_OPEN, TCP_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
+        HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_ROWS, TCP_MORE,
+        TCP_OPEN, TCP_ROWS, THREAD_GROUPS as GROUPS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
     moves::CpuMoves,
-    process::{Dying, ProcessRow},
+    process::{ProcessRow, ThreadGroup},
     sched::{CpuSlot, OverflowValue, TimeSet},
     tcp::{Birth, TcpRow, TcpSums},
     threads::{Histograms, OffSet, OffThread, ThreadSlot},
@@ -128,9 +128,9 @@ pub static PROCESS_ROW: HashMap<u64, u32> = HashMap::with_max_entries(PROCESS_RO
 #[map]
 pub static PROC_FREE_ROWS: Stack<u32> = Stack::with_max_entries(PROCESS_ROWS, 0);
 
-/// Processes some of whose threads ended: 136 bytes each.
+/// Processes that have, or had, more than one thread, by their ids: 128 bytes each.
 #[map]
-pub static PROCESS_DYING: HashMap<u32, Dying> = HashMap::with_max_entries(DYING, 0);
+pub static THREAD_GROUPS: HashMap<u32, ThreadGroup> = HashMap::with_max_entries(GROUPS, 0);
 
 /// Events: one page where none are asked for.
 #[map]

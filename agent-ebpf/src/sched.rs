@@ -74,7 +74,13 @@ fn state_of(ctx: &BtfTracePointContext, prev: Kptr) -> u32 {
     if SWITCH_ARGS.load() >= 4 {
         return ctx.arg::<u64>(3) as u32;
     }
-    if STATE_BYTES.load() == 8 { prev.read::<u64, _>(&TASK_STATE) as u32 } else { prev.read(&TASK_STATE) }
+    state_of_task(prev)
+}
+
+/// The state of a task.
+#[inline(always)]
+pub fn state_of_task(task: Kptr) -> u32 {
+    if STATE_BYTES.load() == 8 { task.read::<u64, _>(&TASK_STATE) as u32 } else { task.read(&TASK_STATE) }
 }
 
 /// A write that stays where it is in program order.

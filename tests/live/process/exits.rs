@@ -1,8 +1,11 @@
 //! Ends of processes: how many, how, and what they ran.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use wattrace::{probes::bpf::EventPlan, samples::ProcessTotals};
+use wattrace::{
+    probes::bpf::{EventPlan, layout::Layouts},
+    samples::ProcessTotals,
+};
 use wattrace_common::{
     events::ExitEvent,
     loss::Reason,
@@ -13,7 +16,7 @@ use super::{
     lives::{Ended, Lives},
     probe::{EXITS, Probe},
 };
-use crate::support::{Cgroup, live, until};
+use crate::support::{BTF, Cgroup, live, until};
 
 /// A load, all of which is gone: its figures, its ends, what it said of its children, and what the kernel counted.
 struct Gone {
@@ -180,6 +183,47 @@ fn threads_that_end_at_once_are_one_end() {
     assert_eq!((gone.totals.forks, gone.exits.len()), (500, 501));
     gone.assert_exits();
     gone.assert_cpu();
+}
+
+#[test]
+fn a_process_that_is_older_ends_once_with_its_last_thread() {
+    live!();
+    let cgroup = Cgroup::new();
+    let mut lives = Lives::new(&cgroup, &["kept", "100"]);
+    lives.go();
+    assert!(lives.ended().is_empty());
+    let mut probe = Probe::start(EXITS);
+    lives.go();
+    let children = lives.ended();
+    lives.end();
+    until("all ends are told", || probe.exits(&cgroup).len() == 101);
+    let (totals, exits) = (probe.of(&cgroup), probe.exits(&cgroup));
+    assert_eq!((totals.forks, totals.execs, totals.exits), (0, 0, [1, 50, 50, 0]));
+    for child in &children {
+        let of_child: Vec<&ExitEvent> = exits.iter().filter(|exit| exit.who.tgid == child.pid).collect();
+        let [exit] = of_child[..] else { panic!("{child:?} has not one end") };
+        assert_eq!((exit.status, &exit.who.comm[..6]), (child.status, b"lives\0".as_slice()));
+        assert!(Duration::from_nanos(exit.cpu) + Duration::from_micros(2) >= child.cpu, "{child:?}: {exit:?}");
+    }
+    assert_eq!((probe.unseen(), probe.lost(Reason::Full)), (0, 0));
+}
+
+#[test]
+fn a_fork_is_of_who_forks_whoever_the_parent_is() {
+    live!();
+    let cgroup = Cgroup::new();
+    let mut probe = Probe::start(EventPlan::default());
+    let mut lives = Lives::new(&cgroup, &["sibling"]);
+    lives.go();
+    let [child] = &lives.ended()[..] else { panic!("one child") };
+    // It is this process's own.
+    let pid = rustix::process::Pid::from_raw(child.pid.cast_signed());
+    rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
+    lives.end();
+    until("both ends are counted", || probe.of(&cgroup).exits == [1, 1, 0, 0]);
+    let layouts = Layouts::load(Path::new(BTF)).unwrap();
+    let tells_maker = layouts.process.unwrap().tells_current_task;
+    assert_eq!(probe.of(&cgroup).forks, u64::from(tells_maker));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Processes that begin and end in known ways, for tests to count: it says what became of each by `wait4`.
 //!
 //! `in=CGROUP WHAT...` goes into the cgroup, says `ready` and the nanoseconds it ran before and after that, and waits for a line on
-//! standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `reuse`, `storm COUNT`, `many COUNT MILLIS PROGRAM ARGUMENTS...`, says
-//! `done`, and the same again for each further line. Of each child it says `PID STATUS MICROSECONDS NAME`. `now SHAPE` is such a
-//! child.
+//! standard input. Then it does `mix COUNT`, `shapes COUNT NAME...`, `reuse`, `storm COUNT`, `many COUNT MILLIS PROGRAM ARGUMENTS...`,
+//! `kept COUNT` or `sibling`, says `done`, and the same again for each further line. `kept` has its processes of several threads
+//! when it first says `done`, and ends them after one more line. Of each child it says `PID STATUS MICROSECONDS NAME`. `now SHAPE`
+//! is such a child.
 #![expect(clippy::multiple_unsafe_ops_per_block, reason = "one SAFETY holds for each")]
 #![expect(unsafe_code, reason = "forks, waits and ends of single threads, for which there is no library")]
 #![expect(clippy::disallowed_methods, reason = "it is a load, not the agent")]
@@ -11,7 +12,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::process::CommandExt,
     process::{Command, Stdio},
     sync::{Arc, Barrier},
@@ -41,6 +42,8 @@ fn parent(home: &str, what: &[&str]) -> Result<()> {
             ["mix", count] => mix(count.parse()?)?,
             ["shapes", count, names @ ..] => shapes(count.parse()?, names)?,
             ["reuse"] => reuse()?,
+            ["kept", count] => kept(count.parse()?)?,
+            ["sibling"] => sibling()?,
             ["storm", count] => storm(count.parse()?)?,
             ["many", count, millis, program, args @ ..] => many(count.parse()?, millis.parse()?, program, args)?,
             other => bail!("no such load: {other:?}"),
@@ -173,6 +176,45 @@ fn shapes<'a>(count: usize, shapes: &[&'a str]) -> Result<()> {
     Ok(())
 }
 
+/// Processes that have eight threads before they are told to end. Every other is killed; the rest make one more thread first.
+fn kept(count: usize) -> Result<()> {
+    let me = std::env::current_exe()?;
+    let mut names = BTreeMap::new();
+    for name in ["killed", "told"].into_iter().cycle().take(count) {
+        let mut child = Command::new(&me).args(["now", "kept"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (mut said, into) = ([0], child.stdin.take());
+        child.stdout.take().context("no output")?.read_exact(&mut said)?;
+        names.insert(i32::try_from(child.id())?, (name, into));
+    }
+    println!("done");
+    line()?;
+    for (pid, (name, into)) in &mut names {
+        if *name == "killed" {
+            // SAFETY: a child that nobody waited for.
+            unsafe { libc::kill(*pid, libc::SIGKILL) };
+        }
+        drop(into.take());
+    }
+    reap(&names.iter().map(|(pid, (name, _))| (*pid, *name)).collect());
+    Ok(())
+}
+
+/// A process whose parent is this one's own.
+fn sibling() -> Result<()> {
+    // SAFETY: plain numbers, of which most are zero; this process has one thread, and the child has a copy of its memory.
+    let pid = unsafe {
+        let mut args: libc::clone_args = std::mem::zeroed();
+        args.flags = libc::CLONE_PARENT as u64;
+        libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
+    };
+    match pid {
+        0 => end(3),
+        1.. => println!("{pid} {} 0 sibling", 3 << 8),
+        _ => return Err(io::Error::last_os_error()).context("clone3"),
+    }
+    Ok(())
+}
+
 /// Two processes with the same id, one after the other.
 fn reuse() -> Result<()> {
     let pid = forked(|| spin(2));
@@ -225,6 +267,7 @@ fn child(shape: &[&str]) -> Result<()> {
                 memory.push(vec![1; 1 << 20]);
             }
         }
+        ["kept"] => keep(),
         ["vfork"] => {
             let status = Command::new(std::env::current_exe()?).args(["now", "end", "error"]).status()?;
             end(status.code().unwrap_or(99) + 1)
@@ -283,6 +326,22 @@ fn threads(shape: &str) -> Result<()> {
         }
         other => bail!("no such shape: {other:?}"),
     }
+}
+
+/// Eight threads, until it is told to end.
+fn keep() -> Result<()> {
+    for _ in 0..7 {
+        thread::spawn(|| {
+            loop {
+                thread::sleep(Duration::from_secs(1));
+            }
+        });
+    }
+    println!();
+    line()?;
+    spin(2);
+    thread::spawn(|| spin(2)).join().ok();
+    end(5)
 }
 
 fn exec_thread(next: &'static [&'static str]) -> ! {

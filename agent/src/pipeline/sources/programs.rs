@@ -31,6 +31,7 @@ impl Sources {
         let disk = programs.block.as_mut().ok().map(|block| block.read(&programs.times, is_there));
         // Ids that the kernel programs tell mean something here in its own namespace alone.
         if let Ok(processes) = &mut programs.processes
+            && processes.is_time_to_look()
             && process::in_initial_pid_namespace(&self.root)
         {
             processes.forget_gone(|tgid| process::is_there(&self.root, tgid));

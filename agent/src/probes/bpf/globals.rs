@@ -6,8 +6,8 @@ use wattrace_common::{
     layout,
     limits::{
         BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, EVENT_RING_BYTES, HISTOGRAM_ROWS,
-        HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_DYING, PROCESS_ROWS, TCP_MORE, TCP_OPEN,
-        TCP_ROWS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
+        HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_ROWS, TCP_MORE, TCP_OPEN, TCP_ROWS,
+        THREAD_GROUPS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
 };
@@ -196,9 +196,9 @@ impl<'a> Plan<'a> {
         let Some(process) = self.process else { return Vec::new() };
         let mut values = vec![
             (Frozen::HaveProcess, 1),
+            (Frozen::HaveCurrentTask, u32::from(process.tells_current_task)),
             (Frozen::TaskSumExecRuntime, process.sum_exec_runtime),
             (Frozen::TaskSignal, process.signal),
-            (Frozen::TaskSighand, process.sighand),
             (Frozen::TaskRealParent, process.real_parent),
             (Frozen::TaskMm, process.mm),
             (Frozen::TaskExitCode, process.exit_code),
@@ -333,7 +333,7 @@ impl<'a> Plan<'a> {
             (layout::MAP_BLOCK_ISSUED, self.requests()),
             (layout::MAP_PROCESS_WORK, process(PROCESS_ROWS)),
             (layout::MAP_PROCESS_ROW, process(PROCESS_ROWS)),
-            (layout::MAP_PROCESS_DYING, process(PROCESS_DYING)),
+            (layout::MAP_THREAD_GROUPS, process(THREAD_GROUPS)),
             (layout::MAP_TCP_WORK, tcp(TCP_ROWS)),
             (layout::MAP_TCP_ROW, tcp(TCP_ROWS)),
             (layout::MAP_TCP_MORE, tcp(TCP_MORE)),

@@ -270,12 +270,11 @@ fn issues(block: &Result<BlockMaps, String>, mode: BlockMode) -> Result<(), Stri
 }
 
 /// Programs that run with interrupts on.
-const INTERRUPTIBLE: [&str; 7] = [
+const INTERRUPTIBLE: [&str; 6] = [
     "block_rq_complete",
     "block_rq_issue",
     "block_rq_requeue",
     "inet_sock_set_state",
-    "sched_process_fork",
     "sched_process_exec",
     "sched_process_exit",
 ];
@@ -296,7 +295,7 @@ fn ready(plan: &Plan<'_>, layouts: &Layouts) -> Result<(), String> {
 
 /// Ends first: what begins to end after that is seen to.
 fn attach_processes(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
-    let names = ["sched_process_exit", "sched_process_exec", "sched_process_fork"];
+    let names = ["sched_process_exit", "sched_process_exec", "sched_wakeup_new"];
     let mut attached = names.into_iter().map(|name| attach(ebpf, name, btf));
     attached.try_for_each(|result| result).map_err(|error| format!("{error}: {}", Effect::ProcessOff))
 }

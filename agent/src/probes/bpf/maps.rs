@@ -119,7 +119,7 @@ pub(super) fn process_maps(ebpf: &mut Ebpf) -> Result<ProcessMaps, LoadError> {
         work,
         row_of: HashMap::try_from(take(ebpf, layout::MAP_PROCESS_ROW)?).map_err(object)?,
         free_rows: Stack::try_from(take(ebpf, layout::MAP_PROCESS_FREE_ROWS)?).map_err(object)?,
-        dying: HashMap::try_from(take(ebpf, layout::MAP_PROCESS_DYING)?).map_err(object)?,
+        groups: HashMap::try_from(take(ebpf, layout::MAP_THREAD_GROUPS)?).map_err(object)?,
         _data: work_data,
     };
     ProcessMaps::new(parts).map_err(object)

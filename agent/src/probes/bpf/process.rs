@@ -14,8 +14,8 @@ use aya::maps::{HashMap, MapData, MapError, Stack};
 use wattrace_common::{
     events::Limiter,
     layout,
-    limits::{PROCESS_DYING, PROCESS_ROWS},
-    process::{Actor, ActorKey, Dying, EXIT_REASONS, FIXED_ACTORS, ProcessRow},
+    limits::{PROCESS_ROWS, THREAD_GROUPS},
+    process::{Actor, ActorKey, EXIT_REASONS, FIXED_ACTORS, ProcessRow, ThreadGroup},
 };
 
 use super::{cost::Fill, mapped::Mapped, slot::word};
@@ -44,8 +44,12 @@ const SUMS: [usize; 10] = {
 
 type Sums = [u64; SUMS.len()];
 
+/// Readings from one look for notes of processes that are gone to the next: each takes a few system calls per process of several
+/// threads, and a note that is left takes no more than its place.
+const LOOK_EACH: u64 = 12;
+
 /// Words of a process's note in the kernel.
-pub(super) type DyingWords = [u64; size_of::<Dying>() / 8];
+pub(super) type GroupWords = [u64; size_of::<ThreadGroup>() / 8];
 
 /// The maps of processes.
 pub struct ProcessMaps {
@@ -58,6 +62,8 @@ pub struct ProcessMaps {
     kept: BTreeMap<ActorKey, Sums>,
     /// What the last reading told.
     told: BTreeMap<ActorKey, Sums>,
+    /// How many readings there were.
+    readings: u64,
     /// Processes with a note that were gone the last time.
     gone: BTreeSet<u32>,
     /// Processes whose end was not seen.
@@ -69,7 +75,7 @@ pub(super) struct ProcessParts {
     pub(super) work: Mapped<ProcessRow>,
     pub(super) row_of: HashMap<MapData, u64, u32>,
     pub(super) free_rows: Stack<MapData, u32>,
-    pub(super) dying: HashMap<MapData, u32, DyingWords>,
+    pub(super) groups: HashMap<MapData, u32, GroupWords>,
     /// The descriptor behind the mapping.
     pub(super) _data: MapData,
 }
@@ -85,11 +91,12 @@ impl ProcessMaps {
             parts.free_rows.push(u32::try_from(row).unwrap_or(0), 0)?;
         }
         let (last, leaving, kept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Ok(Self { parts, last, leaving, kept, told: BTreeMap::new(), gone: BTreeSet::new(), unseen: 0 })
+        Ok(Self { parts, last, leaving, kept, told: BTreeMap::new(), readings: 0, gone: BTreeSet::new(), unseen: 0 })
     }
 
     /// What the processes of every owner did.
     pub fn read(&mut self) -> Vec<ActorReading> {
+        self.readings += 1;
         let mut all = self.kept.clone();
         let mut names = BTreeMap::new();
         let mut last = BTreeMap::new();
@@ -179,12 +186,17 @@ impl ProcessMaps {
         over
     }
 
+    /// Whether it is time for [`Self::forget_gone`].
+    pub const fn is_time_to_look(&self) -> bool {
+        self.readings.is_multiple_of(LOOK_EACH)
+    }
+
     /// Takes out the notes of processes of which `is_there` denies that they are, twice in a row: the switch of a thread that
     /// ended was not told.
     pub fn forget_gone(&mut self, is_there: impl Fn(u32) -> bool) {
-        let gone: BTreeSet<u32> = self.parts.dying.keys().flatten().filter(|tgid| !is_there(*tgid)).collect();
+        let gone: BTreeSet<u32> = self.parts.groups.keys().flatten().filter(|tgid| !is_there(*tgid)).collect();
         for tgid in self.gone.intersection(&gone) {
-            if self.parts.dying.remove(tgid).is_ok() {
+            if self.parts.groups.remove(tgid).is_ok() {
                 self.unseen += 1;
             }
         }
@@ -198,10 +210,10 @@ impl ProcessMaps {
 
     /// How full the maps are whose room may run out.
     pub fn fills(&self) -> [Fill; 2] {
-        let dying = self.parts.dying.keys().flatten().count();
+        let groups = self.parts.groups.keys().flatten().count();
         [
             Fill { map: layout::MAP_PROCESS_ROW, used: self.rows().count() as u64, limit: u64::from(PROCESS_ROWS) },
-            Fill { map: layout::MAP_PROCESS_DYING, used: dying as u64, limit: u64::from(PROCESS_DYING) },
+            Fill { map: layout::MAP_THREAD_GROUPS, used: groups as u64, limit: u64::from(THREAD_GROUPS) },
         ]
     }
 }

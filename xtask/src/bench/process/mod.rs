@@ -45,7 +45,7 @@ static NOTHING: Contender = turns::NOTHING;
 /// Programs that do nothing, as many as a process passes with either of the others.
 static EMPTY: Contender = Contender {
     title: "three empty programs",
-    by: By::Empty(&["sched_process_fork", "sched_process_exec", "sched_process_exit"]),
+    by: By::Empty(&["sched_wakeup_new", "sched_process_exec", "sched_process_exit"]),
     before: Some(&NOTHING),
     ..turns::NOTHING
 };
@@ -62,7 +62,7 @@ static LEAN: Contender = Contender {
 
 /// With both.
 const OF_PROCESS: Contender = Contender {
-    programs: &["sched_process", "sched_switch"],
+    programs: &["sched_wakeup_new", "sched_process", "sched_switch"],
     off: &[&EMPTY, &LEAN],
     before: Some(&LEAN),
     ..turns::NOTHING
@@ -116,7 +116,7 @@ fn text(all: &Comparison, Args { rounds, processes, .. }: &Args, machine: &str) 
          {rounds} rounds of alternating windows of {processes},000 processes, one after the other, each of which begins, starts \
          `/bin/true` and ends. Medians, with the least and the greatest round.\n\n\
          - The nanoseconds are the kernel's own run-time statistics, per process: of the tools over all their programs, of the \
-         agent over those at `sched_process_fork`, `sched_process_exec` and `sched_process_exit`, and at `sched_switch`, where a \
+         agent over those at `sched_wakeup_new`, `sched_process_exec` and `sched_process_exit`, and at `sched_switch`, where a \
          process is counted when it leaves its CPU for good. They contain the reading of a clock at each run, so *net* takes off \
          the three empty programs of the same round, which run as often; of the agent also what its program at `sched_switch` \
          takes without processes, so that what it does more for them is in. What others start, end and switch meanwhile is in \

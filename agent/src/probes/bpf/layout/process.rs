@@ -2,7 +2,7 @@
 
 use super::{Arg, Btf, LayoutCause, StateLayout, Want, offsets, threads};
 
-/// Offsets in bytes for the `sched_process_*` programs, and for what `sched_switch` does for them.
+/// Offsets in bytes for the programs at `sched_wakeup_new` and `sched_process_*`, and for what `sched_switch` does for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessLayout {
     /// What says that a task leaves for good.
@@ -11,8 +11,6 @@ pub struct ProcessLayout {
     pub sum_exec_runtime: u32,
     /// `task_struct.signal`, pointer to `signal_struct`.
     pub signal: u32,
-    /// `task_struct.sighand`, a pointer: none once it is released.
-    pub sighand: u32,
     /// `task_struct.real_parent`, pointer to `task_struct`.
     pub real_parent: u32,
     /// `task_struct.mm`, pointer to `mm_struct`.
@@ -37,6 +35,8 @@ pub struct ProcessLayout {
     pub arg_end: u32,
     /// `linux_binprm.filename`, a pointer.
     pub filename: u32,
+    /// Whether programs may be told the task that runs as what it is: from 5.11 on.
+    pub tells_current_task: bool,
     /// Bytes read and written; absent without `CONFIG_TASK_IO_ACCOUNTING`.
     pub bytes: Option<BytesLayout>,
 }
@@ -56,13 +56,12 @@ pub struct BytesLayout {
 
 pub(super) fn process(btf: &Btf<'_>) -> Result<ProcessLayout, LayoutCause> {
     arguments(btf)?;
-    let [sum_exec_runtime, signal, sighand, real_parent, mm, exit_code] = offsets(
+    let [sum_exec_runtime, signal, real_parent, mm, exit_code] = offsets(
         btf,
         "task_struct",
         [
             ("se.sum_exec_runtime", Want::Bytes(8)),
             ("signal", Want::Pointer("signal_struct")),
-            ("sighand", Want::Pointer("sighand_struct")),
             ("real_parent", Want::Pointer("task_struct")),
             ("mm", Want::Pointer("mm_struct")),
             ("exit_code", Want::Bytes(4)),
@@ -86,7 +85,6 @@ pub(super) fn process(btf: &Btf<'_>) -> Result<ProcessLayout, LayoutCause> {
         state: threads::state(btf)?,
         sum_exec_runtime,
         signal,
-        sighand,
         real_parent,
         mm,
         exit_code,
@@ -99,6 +97,7 @@ pub(super) fn process(btf: &Btf<'_>) -> Result<ProcessLayout, LayoutCause> {
         arg_start,
         arg_end,
         filename,
+        tells_current_task: btf.enumerator("bpf_func_id", "BPF_FUNC_get_current_task_btf").is_some(),
         bytes: bytes(btf),
     })
 }
@@ -109,12 +108,12 @@ fn bytes(btf: &Btf<'_>) -> Option<BytesLayout> {
     Some(BytesLayout { read, written, read_before, written_before })
 }
 
-/// A fork passes parent and child, an exec the task, its id before and the program, an exit the task first.
+/// A task that is new passes itself, an exec the task, its id before and the program, an exit the task first.
 fn arguments(btf: &Btf<'_>) -> Result<(), LayoutCause> {
     const TASK: Arg<'_> = Arg::Pointer("task_struct");
     let wrong = |name, expected| Err(LayoutCause::Arguments { name, expected });
-    if !matches!(btf.tracepoint_args("sched_process_fork")?.as_slice(), [TASK, TASK, ..]) {
-        return wrong("sched_process_fork", "two pointers to task_struct first");
+    if !matches!(btf.tracepoint_args("sched_wakeup_new")?.as_slice(), [TASK, ..]) {
+        return wrong("sched_wakeup_new", "a pointer to task_struct first");
     }
     let exec = btf.tracepoint_args("sched_process_exec")?;
     if !matches!(exec.as_slice(), [TASK, Arg::Int { size: 4, .. }, Arg::Pointer("linux_binprm"), ..]) {

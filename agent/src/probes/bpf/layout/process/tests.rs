@@ -19,8 +19,8 @@ fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
         let target = blob.add(Kind::Fwd, name, 0, VOID, &[]);
         blob.pointer(target)
     };
-    let [task, signal, sighand, mm, text, program] =
-        ["task_struct", "signal_struct", "sighand_struct", "mm_struct", "char", "linux_binprm"].map(&mut forward);
+    let [task, signal, mm, text, program] =
+        ["task_struct", "signal_struct", "mm_struct", "char", "linux_binprm"].map(&mut forward);
     let int = blob.add(Kind::Int, "int", 0, 4, &[1 << 24 | 32]);
     let flag = blob.add(Kind::Int, "_Bool", 0, 1, &[4 << 24 | 8]);
     let account =
@@ -35,7 +35,6 @@ fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
                 state,
                 ("se", entity, 128),
                 ("signal", signal, 200),
-                ("sighand", sighand, 208),
                 ("real_parent", task, 216),
                 ("mm", mm, 224),
                 ("exit_code", int, 232),
@@ -61,12 +60,12 @@ fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
         let members: Vec<_> = members.iter().filter(|member| member.0 != without).copied().collect();
         blob.record(Kind::Struct, name, 512, &members);
     }
+    let helper = blob.string(if is_new { "BPF_FUNC_get_current_task_btf" } else { "BPF_FUNC_get_current_task" });
+    blob.add(Kind::Enum, "bpf_func_id", 1, 4, &[helper, 158]);
     let exit: &[u32] = if is_new { &[task, flag] } else { &[task] };
-    for (name, arguments) in [
-        ("sched_process_fork", &[task, task][..]),
-        ("sched_process_exec", &[task, int, program]),
-        ("sched_process_exit", exit),
-    ] {
+    for (name, arguments) in
+        [("sched_wakeup_new", &[task][..]), ("sched_process_exec", &[task, int, program]), ("sched_process_exit", exit)]
+    {
         blob.tracepoint(if name == without { "elsewhere" } else { name }, arguments);
     }
     let bytes = blob.bytes();
@@ -77,14 +76,15 @@ fn resolve(without: &str, is_new: bool) -> Result<ProcessLayout, LayoutCause> {
 fn both_shapes_resolve() {
     let (new, old) = (resolve("", true).unwrap(), resolve("", false).unwrap());
     assert_eq!((new.state, old.state), (StateLayout { task: 24, bytes: 4 }, StateLayout { task: 16, bytes: 8 }));
-    assert_eq!((new.sum_exec_runtime, new.signal, new.sighand), (128 + 56, 200, 208));
+    assert_eq!((new.sum_exec_runtime, new.signal), (128 + 56, 200));
     assert_eq!((new.real_parent, new.mm, new.exit_code), (216, 224, 232));
     assert_eq!((new.live, new.nr_threads, new.flags, new.group_exit_code), (4, 8, 12, 16));
     assert_eq!((new.oom_mm, new.sum_sched_runtime), (24, 32));
     assert_eq!((new.arg_start, new.arg_end, new.filename), (40, 48, 56));
     let bytes = BytesLayout { read: 256 + 40, written: 256 + 48, read_before: 64 + 40, written_before: 64 + 48 };
-    let (of_new, state) = (new.bytes, old.state);
-    assert_eq!((of_new, old), (Some(bytes), ProcessLayout { state, ..new }));
+    let (of_new, state, tells_current_task) = (new.bytes, old.state, false);
+    assert!(new.tells_current_task);
+    assert_eq!((of_new, old), (Some(bytes), ProcessLayout { state, tells_current_task, ..new }));
 }
 
 #[test]
@@ -93,7 +93,6 @@ fn what_misses_a_member_counts_nothing() {
         "__state",
         "se",
         "signal",
-        "sighand",
         "real_parent",
         "mm",
         "exit_code",
@@ -106,7 +105,7 @@ fn what_misses_a_member_counts_nothing() {
         "arg_start",
         "arg_end",
         "filename",
-        "sched_process_fork",
+        "sched_wakeup_new",
         "sched_process_exec",
         "sched_process_exit",
     ] {
