@@ -225,6 +225,8 @@ pub enum Frozen {
     HaveIoBytes,
     /// 1 where programs may be told the task that runs as what it is.
     HaveCurrentTask,
+    /// 1 where programs have spares.
+    HaveSpares,
     /// 1 where kernel memory may be copied: the path of a program that is started.
     HaveFile,
     /// 1 where programs that are started are told.

@@ -68,5 +68,7 @@ pub const MAP_PROCESS_FREE_ROWS: &str = "PROC_FREE_ROWS";
 pub const MAP_THREAD_GROUPS: &str = "THREAD_GROUPS";
 /// Events: ring buffer of what [`crate::events`] describes.
 pub const MAP_EVENTS: &str = "EVENTS";
-/// Scratch for one of them: per-CPU array.
+/// Threads whose exec was seen: hash by their id.
+pub const MAP_EXEC_SEEN: &str = "EXEC_SEEN";
+/// Scratch for one of them, and one of a spare: per-CPU array.
 pub const MAP_EVENT_SCRATCH: &str = "EVENT_SCRATCH";

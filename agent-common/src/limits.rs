@@ -69,5 +69,8 @@ pub const PROCESS_ROWS: u32 = 2_048;
 /// Processes that have, or had, more than one thread: 1 MiB.
 pub const THREAD_GROUPS: u32 = 8_192;
 
+/// Threads at once between a program at their exec and its spare: 80 KiB.
+pub const EXEC_SEEN: u32 = 1_024;
+
 /// Bytes of the ring that carries events, where any are asked for. Power of two.
 pub const EVENT_RING_BYTES: u32 = 512 * 1024;

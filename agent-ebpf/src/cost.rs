@@ -1,12 +1,18 @@
 //! Timing the programs by themselves.
 
+use core::ptr::addr_of_mut;
+
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use wattrace_common::{
     cost::{Cost, LONGEST_SAMPLE, is_sampled},
     loss::Program,
 };
 
-use crate::{kernel::TIME_RUNS, maps::COSTS};
+use crate::{
+    atomic::{raise, step},
+    kernel::TIME_RUNS,
+    maps::COSTS,
+};
 
 /// Since when a run is timed; 0: it is not.
 ///
@@ -54,8 +60,11 @@ impl Timer {
             return;
         }
         let Some(cost) = of(cpu, program) else { return };
-        cost.timed += 1;
-        cost.time = cost.time.wrapping_add(time);
+        // SAFETY: words of a map value.
+        unsafe {
+            step(addr_of_mut!((*cost).timed));
+            raise(addr_of_mut!((*cost).time), time);
+        }
     }
 }
 
@@ -65,13 +74,15 @@ pub fn count_run(cpu: u32, program: Program) {
     if TIME_RUNS.load() == 1
         && let Some(cost) = of(cpu, program)
     {
-        cost.runs += 1;
+        // SAFETY: a word of a map value.
+        unsafe { step(addr_of_mut!((*cost).runs)) };
     }
 }
 
+/// Of one CPU, which a program and its spare share.
 #[inline(always)]
-fn of(cpu: u32, program: Program) -> Option<&'static mut Cost> {
+fn of(cpu: u32, program: Program) -> Option<*mut Cost> {
     let costs = COSTS.get_ptr_mut(cpu)?;
-    // SAFETY: a valid map value; this CPU's alone, and this program does not run inside itself.
-    Some(unsafe { &mut (*costs).programs[program as usize] })
+    // SAFETY: inside a map value.
+    Some(unsafe { addr_of_mut!((*costs).programs).cast::<Cost>().add(program as usize) })
 }

@@ -130,6 +130,7 @@ values! {
     HAVE_PROCESS = HaveProcess,
     HAVE_IO_BYTES = HaveIoBytes,
     HAVE_CURRENT_TASK = HaveCurrentTask,
+    HAVE_SPARES = HaveSpares,
     HAVE_FILE = HaveFile,
     SEND_EXEC = SendExec,
     SEND_ARGS = SendArgs,

@@ -2,13 +2,13 @@
 
 use wattrace_common::loss::{COUNTERS_PER_CPU, Program, Reason, index};
 
-use crate::maps::LOST;
+use crate::{atomic::step, maps::LOST};
 
 /// Counts one loss on this CPU.
 #[inline(always)]
 pub fn count(cpu: u32, program: Program, reason: Reason) {
     if let Some(counter) = LOST.get_ptr_mut(cpu * COUNTERS_PER_CPU + index(program, reason)) {
-        // SAFETY: the map lookup returned a valid slot that only this CPU writes, with preemption off.
-        unsafe { *counter += 1 }
+        // SAFETY: a word of a map value. A program and its spare may both be at it.
+        unsafe { step(counter) }
     }
 }

@@ -7,7 +7,7 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf, Stack},
 };
 use wattrace_common::{
     block::{DeviceRow, Issued, WorkRow, WorkSums},
@@ -15,7 +15,7 @@ use wattrace_common::{
     cost::CpuCost,
     events::ExecEvent,
     limits::{
-        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, CGROUP_RING_BYTES, EVENT_RING_BYTES,
+        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, CGROUP_RING_BYTES, EVENT_RING_BYTES, EXEC_SEEN as EXECS,
         HISTOGRAM_ROWS, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_ROWS, TCP_MORE,
         TCP_OPEN, TCP_ROWS, THREAD_GROUPS as GROUPS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
@@ -136,9 +136,14 @@ pub static THREAD_GROUPS: HashMap<u32, ThreadGroup> = HashMap::with_max_entries(
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_RING_BYTES, 0);
 
-/// An event with arguments is built here: 1.1 KiB per CPU.
+/// An event with arguments is built here, 1.1 KiB per CPU, that of a spare in the second.
 #[map]
-pub static EVENT_SCRATCH: PerCpuArray<ExecEvent> = PerCpuArray::with_max_entries(1, 0);
+pub static EVENT_SCRATCH: PerCpuArray<ExecEvent> = PerCpuArray::with_max_entries(2, 0);
+
+/// Threads whose exec was seen, for the spare to know. The least recent goes where there is no room: it stayed because a spare was
+/// held up.
+#[map]
+pub static EXEC_SEEN: LruHashMap<u32, u8> = LruHashMap::with_max_entries(EXECS, 0);
 
 // What follows has one entry where connections are not counted.
 

@@ -2,6 +2,10 @@
 //!
 //! Whose they are, and where an owner's figures stand, is here for `exits.rs`, too. An owner is a cgroup; processes of the root
 //! cgroup are told apart by their name, and kernel threads there are the kernel's.
+//!
+//! The kernel does not run a program inside itself, and from 7.0 on another task may take the CPU from one at
+//! `sched_process_exec`: until it has it back, no other exec on that CPU is told. So there are two there, one after the other. That
+//! both are held up at once is counted.
 
 use core::ptr::addr_of_mut;
 
@@ -26,7 +30,7 @@ use crate::{
     exits,
     kernel::*,
     loss,
-    maps::{EVENT_SCRATCH, PROC_FREE_ROWS, PROCESS_ROW, PROCESS_WORK},
+    maps::{EVENT_SCRATCH, EXEC_SEEN, PROC_FREE_ROWS, PROCESS_ROW, PROCESS_WORK},
     rows::{self, NO_ROW},
     sched::PF_KTHREAD,
 };
@@ -64,21 +68,65 @@ fn maker_of(child: Kptr) -> Kptr {
 
 #[btf_tracepoint(function = "sched_process_exec")]
 pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
-    let timer = Timer::each();
-    // SAFETY: the helper has no preconditions.
-    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-    cost::count_run(cpu, Program::ProcessExec);
-    let task = Kptr::from_arg(ctx.arg(0));
-    let owner = Owner::of(task);
-    if let Some(row) = owner.row(cpu, Program::ProcessExec) {
+    let exec = Exec { task: Kptr::from_arg(ctx.arg(0)), is_spare: false };
+    exec.run(&ctx);
+    0
+}
+
+/// Runs after the other, and counts what that was not run for.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn sched_process_exec_spare(ctx: BtfTracePointContext) -> i32 {
+    let exec = Exec { task: Kptr::from_arg(ctx.arg(0)), is_spare: true };
+    exec.run(&ctx);
+    0
+}
+
+/// A process starts a program.
+struct Exec {
+    task: Kptr,
+    /// Which of both programs this is.
+    is_spare: bool,
+}
+
+impl Exec {
+    #[inline(always)]
+    fn run(&self, ctx: &BtfTracePointContext) {
+        let timer = Timer::each();
+        // SAFETY: the helper has no preconditions.
+        let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+        cost::count_run(cpu, Program::ProcessExec);
+        if !self.is_seen() {
+            self.count(ctx, cpu);
+        }
+        timer.stop(cpu, Program::ProcessExec);
+    }
+
+    /// The first of both leaves a mark for the other, which takes it.
+    #[inline(always)]
+    fn is_seen(&self) -> bool {
+        let pid: u32 = self.task.read(&TASK_PID);
+        if self.is_spare {
+            return EXEC_SEEN.remove(pid).is_ok();
+        }
+        if HAVE_SPARES.load() == 1 {
+            let _ = EXEC_SEEN.insert(pid, 1, 0);
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn count(&self, ctx: &BtfTracePointContext, cpu: u32) {
+        let owner = Owner::of(self.task);
+        let Some(row) = owner.row(cpu, Program::ProcessExec) else { return };
         // SAFETY: a word of a map value.
         unsafe { step(addr_of_mut!((*row).execs)) };
-        if SEND_EXEC.load() == 1 {
-            tell(&ctx, cpu, task, owner.key, row);
+        if SEND_EXEC.load() == 1
+            && let Some(event) = EVENT_SCRATCH.get_ptr_mut(u32::from(self.is_spare))
+        {
+            // SAFETY: of this CPU and this program alone, which does not run inside itself.
+            tell(ctx, cpu, self.task, owner.key, row, unsafe { &mut *event });
         }
     }
-    timer.stop(cpu, Program::ProcessExec);
-    0
 }
 
 /// Whether a thread is the first of its process.
@@ -149,15 +197,19 @@ pub extern "C" fn claim_actor(key: u64, comm: u64, comm_rest: u64) -> u32 {
 
 /// Sends the event of a program that was started, if it may.
 #[inline(always)]
-fn tell(ctx: &BtfTracePointContext, cpu: u32, task: Kptr, key: ActorKey, row: *mut ProcessRow) {
+fn tell(
+    ctx: &BtfTracePointContext,
+    cpu: u32,
+    task: Kptr,
+    key: ActorKey,
+    row: *mut ProcessRow,
+    event: &mut ExecEvent,
+) {
     // SAFETY: the helper has no preconditions; a part of a map value.
     let (now, limiter) = unsafe { (bpf_ktime_get_ns(), addr_of_mut!((*row).exec_limiter)) };
     if !may_send(limiter, now, cpu, Program::ProcessExec) {
         return;
     }
-    let Some(event) = EVENT_SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: this CPU's own scratch value, with preemption off; no interrupt starts a program.
-    let event = unsafe { &mut *event };
     event.head = Head { kind: EventKind::Exec as u32, reserved: 0, at: now, key: key.0 };
     event.who = Who {
         start: task.read(&TASK_START_BOOTTIME),

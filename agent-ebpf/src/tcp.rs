@@ -6,6 +6,9 @@
 //! not let these programs use it, and to make it costs more than an entry of a hash.
 //!
 //! Which task runs says nothing: most states change in an interrupt. The owner is the one that the socket names.
+//!
+//! Where another task may take the CPU from a program, there is a spare, as at exec: a connection that is asked for is that task's own
+//! doing, and while it waits for its CPU, thousands of others may begin and end there.
 
 use core::ptr::addr_of_mut;
 
@@ -45,24 +48,38 @@ const NEW_SYN_RECV: u32 = 12;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
+    run(&ctx, false);
+    0
+}
+
+/// Runs after the other, and counts what that was not run for.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn inet_sock_set_state_spare(ctx: BtfTracePointContext) -> i32 {
+    run(&ctx, true);
+    0
+}
+
+#[inline(always)]
+fn run(ctx: &BtfTracePointContext, is_spare: bool) {
     let (from, to) = (ctx.arg::<u64>(1) as u32, ctx.arg::<u64>(2) as u32);
     if to != ESTABLISHED && to != SYN_SENT && to != CLOSE {
-        return 0;
+        return;
     }
     let sock = Kptr::from_arg(ctx.arg(0));
-    let Some(family) = family_of(sock) else { return 0 };
+    let Some(family) = family_of(sock) else { return };
     // SAFETY: the helpers have no preconditions.
     let (now, cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id() as u32) };
     let timer = Timer::sampled(now);
     cost::count_run(cpu, Program::TcpState);
-    let change = Change { sock, family, from, now, cpu };
-    match to {
-        SYN_SENT => change.asked(),
-        ESTABLISHED => change.established(),
-        _ => change.ended(),
+    let change = Change { sock, family, from, now, cpu, is_spare };
+    if !is_spare || !change.is_seen(to) {
+        match to {
+            SYN_SENT => change.asked(),
+            ESTABLISHED => change.established(),
+            _ => change.ended(),
+        }
     }
     timer.stop(cpu, Program::TcpState);
-    0
 }
 
 /// A connection's state that changes.
@@ -72,9 +89,25 @@ struct Change {
     from: u32,
     now: u64,
     cpu: u32,
+    /// Which of both programs this is.
+    is_spare: bool,
 }
 
 impl Change {
+    /// Whether the other program was run for it: what is kept of the connection says so. Who has the socket is at it still. An end
+    /// that neither saw begin is taken for seen.
+    #[inline(always)]
+    fn is_seen(&self, to: u32) -> bool {
+        // SAFETY: a word of a copy; who has the socket has its entry alone.
+        let established = unsafe { TCP_SOCKETS.get(self.sock.word()) }.map(|birth| birth.established);
+        match (to, established) {
+            (CLOSE, established) => established.is_none(),
+            (ESTABLISHED, Some(established)) => established != 0,
+            (ESTABLISHED, None) => false,
+            (_, established) => established.is_some(),
+        }
+    }
+
     /// This side asks for it.
     #[inline(always)]
     fn asked(&self) {
@@ -87,7 +120,8 @@ impl Change {
     fn keep(&self, birth: &Birth) -> bool {
         // Whatever stands there is of a socket that is gone.
         let is_kept = TCP_SOCKETS.insert(self.sock.word(), birth, 0).is_ok();
-        if !is_kept {
+        // The spare tries again what there was no room for.
+        if !is_kept && !self.is_spare {
             loss::count(self.cpu, Program::TcpState, Reason::Full);
         }
         is_kept

@@ -6,5 +6,6 @@ mod exits;
 mod lives;
 mod owners;
 mod probe;
+mod spares;
 mod storage;
 mod told;

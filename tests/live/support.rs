@@ -16,7 +16,7 @@ use wattrace::{
     identity::Kind,
     pipeline::{Interval, Options, Pipeline},
     probes::{
-        bpf::{BlockMode, EventPlan, Machine, Me, REORDERS},
+        bpf::{BlockMode, EventPlan, Machine, Me, REORDERS, Spares},
         cgroupfs, procfs,
     },
     units::Nanos,
@@ -186,6 +186,7 @@ pub fn machine() -> Machine {
         network: 0,
         process: false,
         events: EventPlan::default(),
+        spares: Spares::on(Path::new("/")),
         siblings: BTreeMap::new(),
         me: Me { cgroup: None, tgid: Some(std::process::id()) },
     }

@@ -8,3 +8,4 @@ mod link;
 mod mptcp;
 pub mod networks;
 pub mod probe;
+mod spares;

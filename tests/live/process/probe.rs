@@ -32,7 +32,12 @@ impl Probe {
     }
 
     pub fn with(events: EventPlan, follows_threads: bool) -> Self {
-        let machine = Machine { process: true, events, follows_threads, ..machine() };
+        Self::on(Machine { events, follows_threads, ..machine() })
+    }
+
+    pub fn on(machine: Machine) -> Self {
+        let events = machine.events;
+        let machine = Machine { process: true, ..machine };
         let layouts = Layouts::load(Path::new(BTF)).unwrap();
         let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string()).unwrap();
         if let Err(reason) = &programs.processes {

@@ -42,7 +42,12 @@ impl Probe {
     }
 
     pub fn with(events: EventPlan) -> Self {
-        let machine = Machine { tcp: true, network: process::network(Path::new("/")), events, ..machine() };
+        Self::on(Machine { events, ..machine() })
+    }
+
+    pub fn on(machine: Machine) -> Self {
+        let events = machine.events;
+        let machine = Machine { tcp: true, network: process::network(Path::new("/")), ..machine };
         let layouts = Layouts::load(Path::new(BTF)).unwrap();
         let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string()).unwrap();
         if let Err(reason) = &programs.tcp {

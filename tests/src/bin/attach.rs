@@ -13,7 +13,7 @@ use rustix::{
 };
 use wattrace::{
     probes::{
-        bpf::{self, BlockMode, EventPlan, Machine, Programs, layout::Layouts},
+        bpf::{self, BlockMode, EventPlan, Machine, Programs, Spares, layout::Layouts},
         cgroupfs, disks, lockdown, process, topology,
     },
     samples::Event,
@@ -111,6 +111,7 @@ fn machine() -> Result<Machine> {
         network: process::network(root),
         process: false,
         events: EventPlan::default(),
+        spares: Spares::on(root),
         siblings: topology.siblings(),
         me: process::expected(root, mount.as_deref(), root_cgroup),
     })

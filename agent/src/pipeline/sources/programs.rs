@@ -9,7 +9,10 @@ use crate::{
     clock,
     config::{self, BlockLevel, Counting, SchedLevel},
     probes::{
-        bpf::{self, BlockMaps, BlockMode, CgroupEvents, EventPlan, ProcessMaps, Programs, TcpMaps, layout::Layouts},
+        bpf::{
+            self, BlockMaps, BlockMode, CgroupEvents, EventPlan, ProcessMaps, Programs, Spares, TcpMaps,
+            layout::Layouts,
+        },
         disks, fdinfo, lockdown, process,
         topology::Topology,
     },
@@ -185,6 +188,7 @@ pub(super) fn load(
         network: process::network(root),
         process: probes.process == Counting::On,
         events,
+        spares: Spares::on(root),
         me: process::expected(root, cgroups, root_cgroup),
     };
     let programs = bpf::load(&layouts, &machine).map_err(|error| error.to_string())?;

@@ -5,9 +5,9 @@ use wattrace_common::{
     frozen::Frozen,
     layout,
     limits::{
-        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, EVENT_RING_BYTES, HISTOGRAM_ROWS,
-        HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_ROWS, TCP_MORE, TCP_OPEN, TCP_ROWS,
-        THREAD_GROUPS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
+        BLOCK_DEVICES, BLOCK_MORE, BLOCK_NUMBERS, BLOCK_REQUESTS, BLOCK_ROWS, EVENT_RING_BYTES, EXEC_SEEN,
+        HISTOGRAM_ROWS, HISTOGRAM_STRIPES, MORE_OFF_THREADS, OFF_SETS, OVERFLOW_KEYS, PROCESS_ROWS, TCP_MORE, TCP_OPEN,
+        TCP_ROWS, THREAD_GROUPS, THREAD_ROWS, TIME_ROWS, TIME_SETS,
     },
     loss::COUNTERS_PER_CPU,
 };
@@ -18,7 +18,7 @@ use super::{
         TcpLayout, ThreadsLayout,
     },
     load::Machine,
-    wanted::BlockMode,
+    wanted::{BlockMode, Spares},
 };
 
 /// What the programs do here.
@@ -196,6 +196,7 @@ impl<'a> Plan<'a> {
         let Some(process) = self.process else { return Vec::new() };
         let mut values = vec![
             (Frozen::HaveProcess, 1),
+            (Frozen::HaveSpares, u32::from(self.machine.spares != Spares::None)),
             (Frozen::HaveCurrentTask, u32::from(process.tells_current_task)),
             (Frozen::TaskSumExecRuntime, process.sum_exec_runtime),
             (Frozen::TaskSignal, process.signal),
@@ -305,13 +306,14 @@ impl<'a> Plan<'a> {
     }
 
     /// Entries of each map whose size depends on the machine, or on what is counted.
-    pub(super) fn sizes(&self) -> [(&'static str, u32); 26] {
+    pub(super) fn sizes(&self) -> [(&'static str, u32); 28] {
         let cpus = self.machine.possible;
         let with = |entries, is_used| if is_used { entries } else { 1 };
         let threads = |entries| with(entries, self.threads.is_some());
         let block = |entries| with(entries, self.block.is_some());
         let process = |entries| with(entries, self.process.is_some());
         let tcp = |entries| with(entries, self.tcp.is_some());
+        let has_spares = self.machine.spares != Spares::None;
         [
             (layout::MAP_CPUS, cpus),
             (layout::MAP_TIMES, cpus * TIME_SETS),
@@ -339,6 +341,8 @@ impl<'a> Plan<'a> {
             (layout::MAP_TCP_MORE, tcp(TCP_MORE)),
             (layout::MAP_TCP_SOCKETS, tcp(TCP_OPEN)),
             (layout::MAP_EVENTS, self.ring()),
+            (layout::MAP_EVENT_SCRATCH, with(2, has_spares)),
+            (layout::MAP_EXEC_SEEN, with(EXEC_SEEN, has_spares && self.process.is_some())),
         ]
     }
 }

@@ -12,11 +12,11 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
     maps::{Map, RingBuf},
-    programs::BtfTracePoint,
 };
 use wattrace_common::layout;
 
 use super::{
+    attach::{EXEC, TCP_STATE, attach, attach_both, interruptible},
     block::BlockMaps,
     cost::Fill,
     events::CgroupEvents,
@@ -27,13 +27,13 @@ use super::{
     memlock,
     own::Me,
     process::ProcessMaps,
-    refusal::{LoadError, chain, denied_or, refused},
+    refusal::{LoadError, chain, denied_or},
     ring::EventRing,
     tcp::TcpMaps,
     threads::ThreadMaps,
     times::TimeMaps,
     visit,
-    wanted::{BlockMode, EventPlan},
+    wanted::{BlockMode, EventPlan, Spares},
 };
 
 /// The built object; `cargo xtask ebpf` makes it from `agent-ebpf`.
@@ -71,6 +71,8 @@ pub struct Machine {
     pub process: bool,
     /// Which events are sent.
     pub events: EventPlan,
+    /// Which programs stand in for others.
+    pub spares: Spares,
     /// CPUs that share their core with one other, and that other.
     pub siblings: BTreeMap<u32, u32>,
     /// What the kernel must call this process.
@@ -158,13 +160,12 @@ pub(super) fn load(layouts: &Layouts, machine: &Machine) -> Result<Programs, Loa
         Err(error) => Err(error.to_string()),
     };
     let block = block(&mut ebpf, &plan, layouts, &btf);
-    let processes = processes.and_then(|maps| attach_processes(&mut ebpf, &btf).map(|()| maps));
+    let processes = processes.and_then(|maps| attach_processes(&mut ebpf, &btf, machine.spares).map(|()| maps));
     let tcp = tcp(&mut ebpf, &plan, layouts, &btf);
     let sock_owners = sock_owners(&tcp, &plan);
     let events = events(&mut ebpf, machine.events, &processes, &tcp);
     let (owners, issues) = (owners(&block, layouts), issues(&block, machine.block));
-    let interruptible =
-        INTERRUPTIBLE.iter().filter_map(|name| Some((*name, program_descriptor(&ebpf, name)?))).collect();
+    let interruptible = interruptible(&ebpf, machine.spares);
     let me = Me { cgroup: None, ..machine.me };
     Ok(Programs {
         times,
@@ -233,19 +234,12 @@ fn open(loader: EbpfLoader<'_>, plan: &Plan<'_>, btf: &Btf) -> Result<Ebpf, Load
     loader.load(object.bytes()).map_err(|error| denied_or(&error, LoadError::Object))
 }
 
-fn attach(ebpf: &mut Ebpf, name: &'static str, btf: &Btf) -> Result<(), LoadError> {
-    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
-    let program: &mut BtfTracePoint = program.try_into().map_err(|_| LoadError::Missing(name))?;
-    program.load(name, btf).map_err(|error| refused(name, &error))?;
-    program.attach().map_err(|error| refused(name, &error))?;
-    Ok(())
-}
-
 /// `None` for a kind of map that the object does not have.
 fn descriptor(map: &Map) -> Option<RawFd> {
     match map {
         Map::Array(data)
         | Map::HashMap(data)
+        | Map::LruHashMap(data)
         | Map::PerCpuArray(data)
         | Map::PerCpuHashMap(data)
         | Map::RingBuf(data)
@@ -269,21 +263,6 @@ fn issues(block: &Result<BlockMaps, String>, mode: BlockMode) -> Result<(), Stri
     }
 }
 
-/// Programs that run with interrupts on.
-const INTERRUPTIBLE: [&str; 6] = [
-    "block_rq_complete",
-    "block_rq_issue",
-    "block_rq_requeue",
-    "inet_sock_set_state",
-    "sched_process_exec",
-    "sched_process_exit",
-];
-
-/// `None` for a program that is not loaded.
-fn program_descriptor(ebpf: &Ebpf, name: &str) -> Option<RawFd> {
-    Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd())
-}
-
 /// Whether the kernel has what it takes to count processes.
 fn ready(plan: &Plan<'_>, layouts: &Layouts) -> Result<(), String> {
     if plan.process.is_some() {
@@ -294,10 +273,13 @@ fn ready(plan: &Plan<'_>, layouts: &Layouts) -> Result<(), String> {
 }
 
 /// Ends first: what begins to end after that is seen to.
-fn attach_processes(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), String> {
-    let names = ["sched_process_exit", "sched_process_exec", "sched_wakeup_new"];
-    let mut attached = names.into_iter().map(|name| attach(ebpf, name, btf));
-    attached.try_for_each(|result| result).map_err(|error| format!("{error}: {}", Effect::ProcessOff))
+fn attach_processes(ebpf: &mut Ebpf, btf: &Btf, spares: Spares) -> Result<(), String> {
+    let mut attached = || {
+        attach(ebpf, "sched_process_exit", btf)?;
+        attach_both(ebpf, EXEC, spares, btf)?;
+        attach(ebpf, "sched_wakeup_new", btf)
+    };
+    attached().map_err(|error| format!("{error}: {}", Effect::ProcessOff))
 }
 
 /// Connections are counted from the moment they are attached to: the maps must be ready then.
@@ -306,7 +288,8 @@ fn tcp(ebpf: &mut Ebpf, plan: &Plan<'_>, layouts: &Layouts, btf: &Btf) -> Result
         let why = layouts.tcp.as_ref().err().filter(|_| plan.machine.tcp);
         return Err(why.map_or_else(|| "connections are not to be counted".to_owned(), ToString::to_string));
     }
-    let attached = tcp_maps(ebpf).and_then(|maps| attach(ebpf, "inet_sock_set_state", btf).map(|()| maps));
+    let attached =
+        tcp_maps(ebpf).and_then(|maps| attach_both(ebpf, TCP_STATE, plan.machine.spares, btf).map(|()| maps));
     attached.map_err(|error| format!("{error}: {}", Effect::TcpOff))
 }
 

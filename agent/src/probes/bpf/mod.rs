@@ -1,5 +1,6 @@
 //! The edge to the kernel programs: offsets from BTF, loading, and copying maps into plain vectors.
 
+mod attach;
 mod block;
 pub mod btf;
 mod cost;
@@ -40,4 +41,4 @@ pub use ring::EventRing;
 pub use tcp::TcpMaps;
 pub use threads::ThreadMaps;
 pub use times::{CpuTotals, Loss, TimeMaps, TimesReading};
-pub use wanted::{BlockMode, EventPlan};
+pub use wanted::{BlockMode, EventPlan, Spares};
