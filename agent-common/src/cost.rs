@@ -9,8 +9,8 @@ const ONE_OF_BITS: u32 = 10;
 /// 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Nanoseconds from which on a sample says nothing of the program: only a hypervisor, the firmware or an interrupt takes
-/// that long, and one such sample would weigh as much as a thousand runs.
+/// Nanoseconds from which on a sample says nothing of the program: only a hypervisor, the firmware, an interrupt or
+/// another task takes that long, and one such sample would weigh as much as a thousand runs.
 pub const LONGEST_SAMPLE: u64 = 1 << 16;
 
 /// Whether the run at `now`, nanoseconds of the run queue's clock, is timed.

@@ -56,7 +56,7 @@ impl Timer {
         // SAFETY: the helper has no preconditions.
         let time = unsafe { bpf_ktime_get_ns() }.wrapping_sub(self.0);
         // Signed: the first of the two reads may have been the slower.
-        if program.is_sampled() && time as i64 >= LONGEST_SAMPLE as i64 {
+        if time as i64 >= LONGEST_SAMPLE as i64 {
             return;
         }
         let Some(cost) = of(cpu, program) else { return };

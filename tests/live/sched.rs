@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use wattrace::{
     probes::procfs,
     units::Nanos,
 };
-use wattrace_common::sched::WorkKey;
+use wattrace_common::{limits::HISTOGRAM_ROWS, sched::WorkKey};
 
 use crate::support::*;
 
@@ -208,6 +209,38 @@ fn processes_of_the_root_cgroup_have_their_name_and_slots_are_given_back() {
     assert_sound(&pipeline, &interval);
     run_for(&mut pipeline, Duration::from_secs(3));
     assert!(pipeline.sources.fullness() < 0.6, "slots of dead processes stay taken");
+}
+
+/// More workloads come and go than there are rows of histograms, and fewer than there are slots of on-CPU time in use at once.
+#[test]
+fn who_comes_after_many_that_are_gone_has_histograms() {
+    live!();
+    let mut pipeline = pipeline();
+    for _ in 0..4 {
+        // In the root cgroup each process is one more, before it moves.
+        let cgroups: Vec<Cgroup> = (0..HISTOGRAM_ROWS / 3).map(|_| Cgroup::new()).collect();
+        for cgroup in &cgroups {
+            let run = "echo 0 > $0/cgroup.procs && sleep 0.001";
+            assert!(Command::new("sh").args(["-c", run]).arg(&cgroup.path).status().unwrap().success());
+        }
+        pipeline.read().unwrap();
+        for cgroup in cgroups {
+            cgroup.remove();
+        }
+        until("those that are gone give their rows back", || {
+            pipeline.read().unwrap();
+            pipeline.sources.histograms_fullness() < 0.3
+        });
+    }
+    let lost = |pipeline: &Pipeline| {
+        pipeline
+            .losses()
+            .into_iter()
+            .filter(|loss| loss.name == "sched.no_histograms")
+            .map(|loss| loss.count)
+            .sum::<u64>()
+    };
+    assert_eq!(lost(&pipeline), 0);
 }
 
 fn in_root_cgroup() -> bool {

@@ -66,7 +66,8 @@ impl Pipeline {
     pub(super) fn relieve(&mut self) {
         self.relieve_rows();
         self.filled = self.fullness();
-        if self.sources.fullness() < CROWDED {
+        // There are half as many rows of histograms as slots of a CPU's table.
+        if self.sources.fullness().max(self.sources.histograms_fullness()) < CROWDED {
             self.crowded_since.clear();
             return;
         }

@@ -10,7 +10,7 @@ use crate::{
     config::{self, BlockLevel, Counting, SchedLevel},
     probes::{
         bpf::{
-            self, BlockMaps, BlockMode, CgroupEvents, EventPlan, ProcessMaps, Programs, Spares, TcpMaps,
+            self, BlockMaps, BlockMode, CgroupEvents, EventPlan, ProcessMaps, Programs, Spares, TcpMaps, ThreadMaps,
             layout::Layouts,
         },
         disks, fdinfo, lockdown, process,
@@ -66,7 +66,7 @@ impl Sources {
         });
         let malformed = programs.cgroups.as_ref().map_or(0, CgroupEvents::malformed);
         let unseen = programs.processes.as_ref().map_or(0, ProcessMaps::unseen);
-        let torn_threads = programs.threads.as_ref().map_or(0, bpf::ThreadMaps::torn);
+        let torn_threads = programs.threads.as_ref().map_or(0, ThreadMaps::torn);
         let ours = [
             Loss { name: "sched.torn_threads".to_owned(), count: torn_threads, loses: false },
             Loss { name: "sched.torn".to_owned(), count: programs.times.torn(), loses: false },
@@ -129,6 +129,11 @@ impl Sources {
     /// Share of the fullest CPU's table that is taken, 0 to 1.
     pub fn fullness(&self) -> f64 {
         self.programs().map_or(0.0, |programs| programs.times.fullness())
+    }
+
+    /// Share of the rows of histograms that is taken, 0 to 1.
+    pub fn histograms_fullness(&self) -> f64 {
+        self.programs().and_then(|programs| programs.threads.as_ref().ok()).map_or(0.0, ThreadMaps::fullness)
     }
 
     fn programs(&self) -> Option<&Programs> {

@@ -90,6 +90,12 @@ impl ThreadMaps {
         self.torn
     }
 
+    /// Share of the rows of histograms that is taken, 0 to 1, as of the last reading.
+    #[expect(clippy::cast_precision_loss, reason = "some hundred rows")]
+    pub fn fullness(&self) -> f64 {
+        self.widened.len() as f64 / f64::from(HISTOGRAM_ROWS)
+    }
+
     /// Keys of `dead` without a thread in any state: those of the others are still to leave theirs, or were not all read.
     pub(super) fn left_by_all(&self, times: &TimeMaps, dead: &BTreeSet<WorkKey>) -> BTreeSet<WorkKey> {
         let Gathered { sums, torn, .. } = self.gather(times, || Nanos(0), |_| Nanos(0));
