@@ -3,7 +3,6 @@
 use std::{
     os::{fd::AsFd, unix::fs::symlink},
     thread,
-    time::Duration,
 };
 
 use rustix::{
@@ -15,6 +14,7 @@ use wattrace_common::{
     events::{ARGS_MAX, FILE_MAX},
     loss::Reason,
 };
+use wattrace_tests::{patience, until_within};
 
 use super::{
     lives::Lives,
@@ -85,7 +85,7 @@ fn a_flood_of_one_cgroup_costs_another_nothing() {
     // Each says `done` when it is; events are taken out all the time.
     let ended = thread::spawn(move || (others.ended(), others.end()));
     let flooded = thread::spawn(move || (flood.ended(), flood.end()));
-    until_long(|| {
+    until_within(patience(150), "the flood ends", || {
         probe.execs(&quiet);
         flooded.is_finished() && ended.is_finished()
     });
@@ -111,16 +111,6 @@ fn a_flood_of_one_cgroup_costs_another_nothing() {
     assert_eq!(dropped[1], OTHERS + 1 - exits.len() as u64, "none but, it may be, the load's own end");
     assert_eq!(probe.lost(Reason::Limited) + probe.lost(Reason::RingFull), probe.all_dropped());
     assert!(dropped[0] > 0, "the flood is held back");
-}
-
-/// Waits as long as a flood takes.
-fn until_long(mut condition: impl FnMut() -> bool) {
-    let mut waited = 0;
-    while !condition() {
-        assert!(waited < 30_000, "the flood does not end");
-        waited += 1;
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -157,7 +147,7 @@ fn who_waits_is_woken_before_the_ring_is_full() {
         let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
         poll(&mut [PollFd::from_borrowed_fd(ring.as_fd(), PollFlags::IN)], Some(&limit)).unwrap();
         assert!(!flooded.is_finished(), "nobody was woken");
-        until_long(|| {
+        until_within(patience(150), "the flood ends", || {
             probe.exits(&cgroup);
             flooded.is_finished()
         });
