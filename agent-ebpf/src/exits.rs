@@ -62,12 +62,12 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
 /// A thread begins to end, and is still among those that the kernel counts.
 #[inline(always)]
 fn begin(cpu: u32, task: Kptr) {
+    if is_first(task) && is_alone(task) {
+        return;
+    }
     let leader = task.follow(&TASK_GROUP_LEADER);
     let (tgid, start): (u32, u64) = (task.read(&TASK_TGID), leader.read(&TASK_START_BOOTTIME));
-    if noted(tgid, start).is_none()
-        && !(is_first(task) && is_alone(task))
-        && note(leader, task.follow(&TASK_SIGNAL), tgid, start).is_none()
-    {
+    if noted(tgid, start).is_none() && note(leader, task.follow(&TASK_SIGNAL), tgid, start).is_none() {
         loss::count(cpu, Program::ProcessExit, Reason::Full);
     }
 }

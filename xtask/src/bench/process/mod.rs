@@ -62,7 +62,8 @@ static LEAN: Contender = Contender {
 
 /// With both.
 const OF_PROCESS: Contender = Contender {
-    programs: &["sched_wakeup_new", "sched_process", "sched_switch"],
+    // As far as the kernel keeps names.
+    programs: &["sched_wakeup_ne", "sched_process_e", "sched_switch"],
     off: &[&EMPTY, &LEAN],
     before: Some(&LEAN),
     ..turns::NOTHING
