@@ -125,8 +125,9 @@ struct Received {
 impl Received {
     fn of(file: &Path, killed: u64) -> Self {
         let mut all = Self::default();
-        let (mut times, mut zeros, mut first): (BTreeMap<Life, u64>, BTreeSet<Life>, BTreeMap<Life, u64>) =
-            Default::default();
+        let (mut times, mut zeros) = (BTreeMap::<Life, u64>::new(), BTreeSet::new());
+        // When the first point came, and the first that is not the zero of the start.
+        let (mut first, mut values) = (BTreeMap::<Life, u64>::new(), BTreeMap::<Life, u64>::new());
         each(file, |point| {
             if !point.is_sum || !is_kept(&point) {
                 all.note_loss(&point);
@@ -137,7 +138,13 @@ impl Received {
             first.entry(life.clone()).or_insert(point.at);
             if point.at == point.start {
                 assert_eq!(point.value, Some(0.0), "{point:?}");
-                zeros.insert(life.clone());
+                if !zeros.insert(life.clone()) {
+                    // The snapshot came twice, since its answer did not arrive. No later one came before that.
+                    assert!(values.get(&life).is_none_or(|value| times[&life] == *value), "{point:?}");
+                    return;
+                }
+            } else {
+                values.entry(life.clone()).or_insert(point.at);
             }
             let time = times.entry(life.clone()).or_default();
             assert!(point.at >= *time, "{point:?} comes after one of {time}");
