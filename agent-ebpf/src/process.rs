@@ -197,14 +197,7 @@ pub extern "C" fn claim_actor(key: u64, comm: u64, comm_rest: u64) -> u32 {
 
 /// Sends the event of a program that was started, if it may.
 #[inline(always)]
-fn tell(
-    ctx: &BtfTracePointContext,
-    cpu: u32,
-    task: Kptr,
-    key: ActorKey,
-    row: *mut ProcessRow,
-    event: &mut ExecEvent,
-) {
+fn tell(ctx: &BtfTracePointContext, cpu: u32, task: Kptr, key: ActorKey, row: *mut ProcessRow, event: &mut ExecEvent) {
     // SAFETY: the helper has no preconditions; a part of a map value.
     let (now, limiter) = unsafe { (bpf_ktime_get_ns(), addr_of_mut!((*row).exec_limiter)) };
     if !may_send(limiter, now, cpu, Program::ProcessExec) {
