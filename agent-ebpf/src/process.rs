@@ -95,23 +95,21 @@ impl Exec {
         // SAFETY: the helper has no preconditions.
         let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
         cost::count_run(cpu, Program::ProcessExec);
-        if !self.is_seen() {
+        if !self.is_others() {
             self.count(ctx, cpu);
         }
         timer.stop(cpu, Program::ProcessExec);
     }
 
-    /// The first of both leaves a mark for the other, which takes it.
+    /// Whether it is the other's to count. The first of both leaves a mark for the spare, which takes it; where it cannot, the spare
+    /// finds none and counts.
     #[inline(always)]
-    fn is_seen(&self) -> bool {
+    fn is_others(&self) -> bool {
         let pid: u32 = self.task.read(&TASK_PID);
         if self.is_spare {
             return EXEC_SEEN.remove(pid).is_ok();
         }
-        if HAVE_SPARES.load() == 1 {
-            let _ = EXEC_SEEN.insert(pid, 1, 0);
-        }
-        false
+        HAVE_SPARES.load() == 1 && EXEC_SEEN.insert(pid, 1, 0).is_err()
     }
 
     #[inline(always)]
