@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod docs;
 pub mod ebpf;
+pub mod failures;
 pub mod parts;
 pub mod report;
 pub mod run;

@@ -4,7 +4,10 @@ use std::{fmt, num::NonZero, time::Duration};
 
 use anyhow::{Result, anyhow};
 
-use crate::shell::{self, say};
+use crate::{
+    failures,
+    shell::{self, say},
+};
 
 /// How a test says that it could not run; the rest of the line is the reason.
 pub const SKIPPED: &str = "SKIPPED: ";
@@ -55,23 +58,25 @@ pub struct Outcome {
 pub struct Report {
     in_ci: bool,
     parts: Vec<(String, Counts, Duration)>,
+    /// What failed, and what it said.
+    failures: Vec<String>,
 }
 
 impl Report {
     /// A run that has not begun; `in_ci` makes a missing tool a failure.
     pub fn new(in_ci: bool) -> Self {
-        Self { in_ci, parts: Vec::new() }
+        Self { in_ci, parts: Vec::new(), failures: Vec::new() }
     }
 
     /// Runs a part that is one check.
     pub fn check(&mut self, name: &str, work: impl FnOnce() -> Result<bool>) {
-        self.part(name, || work().map(Counts::one));
+        self.part(name, || work().map(|held| (Counts::one(held), Vec::new())));
     }
 
     /// Runs a part that is a run of test programs.
     pub fn tests(&mut self, name: &str, work: impl FnOnce() -> Result<Outcome>) {
         let in_ci = self.in_ci;
-        self.part(name, || work().map(|outcome| count(&outcome, in_ci)));
+        self.part(name, || work().map(|outcome| judged(&outcome, in_ci)));
     }
 
     /// Runs parts that are runs of test programs, as many at a time as there are CPUs: each must be content with one. What
@@ -92,8 +97,8 @@ impl Report {
                 for (name, running) in started.collect::<Vec<_>>() {
                     let (outcome, wall) =
                         running.join().unwrap_or_else(|_| (Err(anyhow!("it panicked")), Duration::ZERO));
-                    let counts = outcome.map(|outcome| count(&outcome, self.in_ci));
-                    self.add(&name, counts, wall);
+                    let judged = outcome.map(|outcome| judged(&outcome, self.in_ci));
+                    self.add(&name, judged, wall);
                 }
             });
         }
@@ -106,17 +111,18 @@ impl Report {
         self.parts.push((name.to_owned(), count(&outcome, self.in_ci), Duration::ZERO));
     }
 
-    fn part(&mut self, name: &str, work: impl FnOnce() -> Result<Counts>) {
+    fn part(&mut self, name: &str, work: impl FnOnce() -> Result<Judged>) {
         say(format_args!("== {name}"));
-        let (counts, wall) = shell::timed(work);
-        self.add(name, counts, wall);
+        let (judged, wall) = shell::timed(work);
+        self.add(name, judged, wall);
     }
 
-    fn add(&mut self, name: &str, counts: Result<Counts>, wall: Duration) {
-        let counts = counts.unwrap_or_else(|error| {
+    fn add(&mut self, name: &str, judged: Result<Judged>, wall: Duration) {
+        let (counts, failures) = judged.unwrap_or_else(|error| {
             eprintln!("xtask: {name}: {error:#}");
-            Counts::one(false)
+            (Counts::one(false), vec![format!("{error:#}")])
         });
+        self.failures.extend(failures.into_iter().map(|failure| format!("{name}: {failure}")));
         self.parts.push((name.to_owned(), counts, wall));
     }
 
@@ -125,8 +131,11 @@ impl Report {
         self.parts.iter().fold(Counts::default(), |sum, (_, counts, _)| sum.add(*counts))
     }
 
-    /// The parts with their wall time, and the sum on a line of its own at the end.
+    /// What failed, the parts with their wall time, and the sum on a line of its own at the end.
     pub fn print(&self) {
+        for failure in &self.failures {
+            println!("\nFAILED {failure}");
+        }
         println!("\n{:<24}{:>8}{:>8}{:>9}{:>11}", "part", "passed", "failed", "skipped", "wall");
         for (name, counts, wall) in &self.parts {
             let Counts { passed, failed, skipped } = counts;
@@ -134,6 +143,13 @@ impl Report {
         }
         println!("{}", self.total());
     }
+}
+
+/// Counts, and what failed.
+type Judged = (Counts, Vec<String>);
+
+fn judged(outcome: &Outcome, in_ci: bool) -> Judged {
+    (count(outcome, in_ci), failures::of(&outcome.output))
 }
 
 /// Counts a run of test programs. A test that skips itself returns normally, so the test program calls
@@ -206,8 +222,13 @@ mod tests {
         report.check("holds", || Ok(true));
         report.check("does not", || Ok(false));
         report.check("cannot", || anyhow::bail!("no"));
+        report.tests("tests", || {
+            let output = "failures:\n    a::b\n\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n".to_owned();
+            Ok(Outcome { succeeded: false, output })
+        });
+        assert_eq!(report.failures, ["cannot: no", "tests: a::b"]);
         report.skip("elsewhere", "no kernel types");
         report.skip("tool", "missing tool: bpftool");
-        assert_eq!(report.total().to_string(), "1 passed, 3 failed, 1 skipped");
+        assert_eq!(report.total().to_string(), "1 passed, 4 failed, 1 skipped");
     }
 }
