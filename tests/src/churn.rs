@@ -38,6 +38,7 @@ pub struct Lived {
 pub struct Churn {
     end: Arc<AtomicBool>,
     died: Arc<AtomicUsize>,
+    allowed: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<Vec<Lived>>>,
     start: Instant,
 }
@@ -46,13 +47,19 @@ impl Churn {
     /// Of each worker `command` is the program: it says `ready`, and from then on answers each line, once it has worked, with `done`.
     pub fn start(command: impl Fn() -> Command) -> Self {
         let (end, died) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let allowed = Arc::new(AtomicUsize::new(usize::MAX));
         let thread = |worker| {
-            let (end, died) = (Arc::clone(&end), Arc::clone(&died));
+            let (end, died, allowed) = (Arc::clone(&end), Arc::clone(&died), Arc::clone(&allowed));
             let program = command();
-            std::thread::spawn(move || work(worker, program, &end, &died))
+            std::thread::spawn(move || work(worker, program, &end, (&died, &allowed)))
         };
         let threads = (0..WORKERS).map(thread).collect();
-        Self { end, died, threads, start: Instant::now() }
+        Self { end, died, allowed, threads, start: Instant::now() }
+    }
+
+    /// About so many more may die; then none is born until more are allowed. Without it there is no end.
+    pub fn allow(&self, more: usize) {
+        self.allowed.store(self.died.load(Ordering::Acquire) + more, Ordering::Release);
     }
 
     /// Waits until so many more have died.
@@ -83,7 +90,12 @@ impl Drop for Churn {
     }
 }
 
-fn work(worker: usize, program: Command, end: &AtomicBool, died: &AtomicUsize) -> Vec<Lived> {
+fn work(
+    worker: usize,
+    program: Command,
+    end: &AtomicBool,
+    (died, allowed): (&AtomicUsize, &AtomicUsize),
+) -> Vec<Lived> {
     let every = Duration::from_secs(1) * u32::try_from(WORKERS).unwrap() / u32::try_from(PER_SECOND).unwrap();
     let mut burner = Burner::start(program);
     let mut home = Home::new(worker, 0);
@@ -91,6 +103,10 @@ fn work(worker: usize, program: Command, end: &AtomicBool, died: &AtomicUsize) -
     let mut lived = Vec::new();
     let mut due = Instant::now();
     while !end.load(Ordering::Acquire) {
+        if died.load(Ordering::Acquire) >= allowed.load(Ordering::Acquire) {
+            std::thread::sleep(every);
+            continue;
+        }
         burner.turn();
         let next = Home::new(worker, lived.len() + 1);
         burner.move_to(&next);
