@@ -83,7 +83,8 @@ fn one_side_may_end_long_before_the_other() {
     pair.server.must("send half 500");
     pair.client.must("receive half 500");
     assert_eq!(closed(&probe.of(&pair.client_group)) + closed(&probe.of(&pair.server_group)), 0, "both are open");
-    assert_eq!(probe.open(), 2);
+    // Others on this machine may have some for a moment.
+    until("two are open", || probe.open() == 2);
     pair.server.must("close half");
     pair.client.must("close half");
     assert_eq!(bytes(&probe.until_closed(&pair.client_group, 1)), (1_000, 500));
@@ -119,7 +120,8 @@ fn what_was_never_established_says_why() {
     let client = probe.of(&pair.client_group);
     assert_eq!(failures(&client, Role::Client), [(Phase::Handshake as usize, Failure::Refused as usize, 3)]);
     assert_eq!((role(&client, Role::Client).established, closed(&client)), ([0, 0], 0));
-    assert_eq!((probe.open(), client.totals.unobserved), (0, 0));
+    assert_eq!(client.totals.unobserved, 0);
+    until("nothing is open", || probe.open() == 0);
     probe.assert_whole();
 }
 
