@@ -243,6 +243,37 @@ fn who_comes_after_many_that_are_gone_has_histograms() {
     assert_eq!(lost(&pipeline), 0);
 }
 
+/// An identity is forgotten ten minutes after a death, and the tables may get crowded later than that.
+#[test]
+fn who_died_long_ago_gives_its_rows_back_once_they_are_needed() {
+    live!();
+    let mut pipeline = pipeline();
+    let gone = occupy(HISTOGRAM_ROWS * 2 / 5);
+    pipeline.read().unwrap();
+    let count = gone.len();
+    gone.iter().for_each(Cgroup::remove);
+    pipeline.read().unwrap();
+    assert!(pipeline.registry.counts().dead >= count);
+    assert!(pipeline.sources.histograms_fullness() > 0.4, "there is room: nothing is given back");
+    pipeline.registry.expire(Nanos(u64::MAX));
+    assert_eq!(pipeline.registry.counts().dead, 0);
+    let alive = occupy(HISTOGRAM_ROWS / 4);
+    until("those that are gone give their rows back", || {
+        pipeline.read().unwrap();
+        pipeline.sources.histograms_fullness() < 0.4
+    });
+    alive.iter().for_each(Cgroup::remove);
+}
+
+/// New cgroups, in each of which something ran: one process that goes from one to the next, and what it starts there.
+fn occupy(count: u32) -> Vec<Cgroup> {
+    let cgroups: Vec<Cgroup> = (0..count).map(|_| Cgroup::new()).collect();
+    let run = "for cgroup; do echo 0 > $cgroup/cgroup.procs && sleep 0.001 || exit 1; done";
+    let paths = cgroups.iter().map(|cgroup| &cgroup.path);
+    assert!(Command::new("sh").args(["-c", run, "sh"]).args(paths).status().unwrap().success());
+    cgroups
+}
+
 fn in_root_cgroup() -> bool {
     std::fs::read_to_string("/proc/self/cgroup").unwrap().lines().any(|line| line == "0::/")
 }

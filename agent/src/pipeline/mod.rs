@@ -113,7 +113,7 @@ pub struct Pipeline {
     /// How long the stages take.
     pub stages: Stages,
     /// Identities of cgroups.
-    registry: Registry,
+    pub registry: Registry,
     own: Own,
     usage: UsageTracker,
     threads: ThreadsTracker,

@@ -1,6 +1,7 @@
 //! Whose the kernel's keys are: names, look-ups by id, and keys of workloads that are gone.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     attribution::ledger::{Cgroup, Entry},
+    clock,
     identity::{Triplet, Workload},
     probes::{
         bpf::{CgroupChange, ChangeKind},
@@ -76,21 +78,32 @@ impl Pipeline {
         let freed = self.sources.release(&dead);
         self.usage.forget(&freed);
         self.threads.forget(&freed);
-        self.crowded_since = quiet.difference(&freed).copied().collect();
+        let quiet = quiet.difference(&freed).copied().collect();
+        // Who died long ago has been forgotten. Only the next reading knows that nothing came after the look-up.
+        self.repair(&quiet, clock::monotonic());
+        self.crowded_since = quiet;
         self.filled = self.fullness();
     }
 
     fn relieve_rows(&mut self) {
         let (registry, [disk, tcp, processes]) = (&self.registry, self.sources.rows_fullness());
+        let unknown = RefCell::new(BTreeSet::new());
+        let is_dead = |id| {
+            if registry.wants(id) {
+                unknown.borrow_mut().insert(WorkKey::cgroup(id));
+            }
+            registry.is_dead(id)
+        };
         if disk >= CROWDED {
-            self.disks.tracker.forget(&self.sources.release_disk(|id| registry.is_dead(id)));
+            self.disks.tracker.forget(&self.sources.release_disk(is_dead));
         }
         if tcp >= CROWDED {
-            self.tcp.forget(&self.sources.release_tcp(|id| registry.is_dead(id)));
+            self.tcp.forget(&self.sources.release_tcp(is_dead));
         }
         if processes >= CROWDED {
-            self.processes.forget(&self.sources.release_processes(|id| registry.is_dead(id)));
+            self.processes.forget(&self.sources.release_processes(is_dead));
         }
+        self.repair(&unknown.into_inner(), clock::monotonic());
     }
 
     /// Whether the kernel's tables fill up: then a tick reads everything, so that slots can be given back in time.
@@ -157,6 +170,8 @@ impl Pipeline {
         disk: &DiskSample,
         counted: &Counted,
     ) -> (Vec<Entry>, Vec<BTreeMap<Place, OnCpu>>, Vec<MicroCpus>) {
+        let waited = threads.into_iter().flat_map(|threads| threads.work.keys()).copied().collect();
+        self.repair(&waited, usage.to.monotonic);
         let mut keys = present(usage, threads, |key| self.is_dead(key));
         // Requests of who is gone may end later.
         let named = disk.work.keys().filter_map(|owner| self.disks.named(*owner).ok());
