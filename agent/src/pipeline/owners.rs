@@ -170,6 +170,7 @@ impl Pipeline {
         disk: &DiskSample,
         counted: &Counted,
     ) -> (Vec<Entry>, Vec<BTreeMap<Place, OnCpu>>, Vec<MicroCpus>) {
+        // Who died so long ago that it was forgotten is dead as well: what seems to wait there is no work of nobody's.
         let waited = threads.into_iter().flat_map(|threads| threads.work.keys()).copied().collect();
         self.repair(&waited, usage.to.monotonic);
         let mut keys = present(usage, threads, |key| self.is_dead(key));
